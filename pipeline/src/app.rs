@@ -1,0 +1,105 @@
+//! What commands are made of: the log, the lake, the references, opened as configured.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use dmarcflow_lake::{Lake, Options};
+use dmarcflow_log::Log;
+use dmarcflow_log::embedded::{EmbeddedLog, Settings as LogSettings};
+use dmarcflow_stages::aggregate;
+use dmarcflow_stages::enrich::{References, ReferencesConfig};
+use dmarcflow_stages::parse::Limits;
+
+use crate::config::Config;
+use crate::runner;
+use crate::source::files::Walk;
+use crate::topology::Parts;
+
+/// A deployment: its configuration, and how to open its parts.
+pub struct App {
+    pub config: Config,
+}
+
+impl App {
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.config.path("data").unwrap_or_else(|| PathBuf::from("data"))
+    }
+
+    /// Where the tables are: a path or a URL.
+    pub fn lake_url(&self) -> String {
+        match self.config.text("lake.url") {
+            "" => self.data().join("lake").display().to_string(),
+            url => url.to_owned(),
+        }
+    }
+
+    /// Opens the log, which one process at a time may do.
+    pub fn log(&self) -> Result<Arc<dyn Log>> {
+        let path = self.data().join("log");
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make the folder {}; choose another with --data", path.display()))?;
+        let settings = LogSettings {
+            memory_bytes: self.config.required("log.memory"),
+            reserve_bytes: self.config.required("log.reserve"),
+            ..LogSettings::default()
+        };
+        Ok(Arc::new(EmbeddedLog::open(&path, settings)?))
+    }
+
+    /// Opens the lake; tables that are missing are made.
+    pub async fn lake(&self) -> Result<Arc<Lake>> {
+        let options = Options {
+            storage: self.config.map("lake.storage"),
+            target_file_bytes: self.config.required("lake.file_bytes"),
+            ..Options::default()
+        };
+        Ok(Arc::new(Lake::open(&self.lake_url(), options).await?))
+    }
+
+    /// What the stages are made with.
+    pub fn parts(&self) -> Result<Parts> {
+        let c = &self.config;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let references = References::load(&ReferencesConfig {
+            country_db: c.path("geo.country"),
+            asn_db: c.path("geo.asn"),
+            services: c.path("services"),
+        })?;
+        Ok(Parts {
+            partitions: u32::try_from(c.required("partitions").max(1)).context("`partitions` is too large")?,
+            parsers: c.number("workers").map_or(cores, |n| n as usize),
+            limits: Limits {
+                raw_bytes: c.required("parse.raw_bytes"),
+                unpacked_bytes: c.required("parse.unpacked_bytes"),
+                ratio: c.required("parse.ratio"),
+                entries: c.required("parse.entries"),
+                ..Limits::default()
+            },
+            references: Arc::new(references),
+            aggregate: aggregate::Settings {
+                horizon_days: c.duration("aggregate.horizon").map_or(400, |d| (d.as_secs() / 86_400) as i32),
+            },
+        })
+    }
+
+    /// How the runner batches and waits.
+    pub fn runner_settings(&self) -> runner::Settings {
+        let c = &self.config;
+        let default = runner::Settings::default();
+        runner::Settings {
+            commit_bytes: c.required("lake.commit_bytes") as usize,
+            commit_after: c.duration("lake.commit_after").unwrap_or(default.commit_after),
+            commit_at_latest: c.duration("lake.commit_at_latest").unwrap_or(default.commit_at_latest),
+            retention: c.duration("log.retention"),
+            retention_bytes: c.number("log.retention_bytes"),
+            ..default
+        }
+    }
+
+    /// How files are walked.
+    pub fn walk(&self) -> Walk {
+        Walk { largest: self.config.required("parse.raw_bytes"), except: self.data().canonicalize().ok() }
+    }
+}

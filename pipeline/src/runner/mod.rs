@@ -1,0 +1,198 @@
+//! The runner: owns I/O, clock, retries, commits and backpressure; the stages own none of them.
+//!
+//! A worker is a thread. A stage's worker polls a batch of one partition, has the stage process it, and
+//! commits outputs, offsets and state as one transaction. A table worker gathers rows, commits them to
+//! the lake together with their positions, and then its offsets to the log.
+//!
+//! | the stage says | the runner does |
+//! |---|---|
+//! | output | commits it |
+//! | [`Fault::Poison`](dmarcflow_stages::Fault) or a panic, on a batch | processes its records one by one |
+//! | the same, on one record | dead-letters that record, goes on with the next |
+//! | [`Fault::Transient`](dmarcflow_stages::Fault) | tries again with backoff, in order; dead-letters after [`backoff::ATTEMPTS`] |
+//! | the log or the lake fails for now (disk full, store away) | tries again with backoff for as long as it takes, visibly; nobody else stops |
+//! | the log or the lake fails for good | stops every worker and says why |
+
+pub mod backoff;
+mod janitor;
+mod overlay;
+mod progress;
+mod stage;
+mod tables;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use dmarcflow_lake::Lake;
+use dmarcflow_log::{Log, LogError};
+
+use crate::topology::{Keep, Topology};
+
+pub use progress::{Progress, Trouble};
+
+/// How the runner batches and waits.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Rows gathered for a commit to the lake, at most, in bytes of memory, for each topic with tables.
+    pub commit_bytes: usize,
+    /// How long a row waits for others before it is committed.
+    pub commit_after: Duration,
+    /// How long rows wait while more of them keep coming.
+    pub commit_at_latest: Duration,
+    /// Messages that a topic may be ahead of its slowest reader in a partition before its writers wait.
+    pub ahead: u64,
+    /// Age after which `reports.raw` and `dead.letters` forget what was read; none keeps everything.
+    pub retention: Option<Duration>,
+    /// Bytes that a partition of `reports.raw` or `dead.letters` keeps; none keeps everything.
+    pub retention_bytes: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            commit_bytes: 48 << 20,
+            commit_after: Duration::from_secs(1),
+            commit_at_latest: Duration::from_secs(30),
+            ahead: 48,
+            retention: None,
+            retention_bytes: None,
+        }
+    }
+}
+
+/// Why the pipeline stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Lake(#[from] dmarcflow_lake::LakeError),
+    #[error("a worker of `{0}` died; this is a defect of dmarcflow")]
+    Died(String),
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Everything that a worker is given.
+#[derive(Clone)]
+struct Context {
+    log: Arc<dyn Log>,
+    lake: Arc<Lake>,
+    runtime: tokio::runtime::Handle,
+    progress: Arc<Progress>,
+    settings: Arc<Settings>,
+}
+
+/// A running pipeline.
+pub struct Runner {
+    context: Context,
+    topology: Arc<Topology>,
+    workers: Vec<(String, JoinHandle<Result<(), RunError>>)>,
+}
+
+impl Runner {
+    /// Creates the topics and starts a thread for every worker.
+    pub fn start(
+        topology: Topology,
+        log: Arc<dyn Log>,
+        lake: Arc<Lake>,
+        settings: Settings,
+    ) -> Result<Self, RunError> {
+        let topics: Vec<_> = topology.topics.iter().map(|(spec, _)| spec.clone()).collect();
+        log.create_topics(&topics)?;
+        let context = Context {
+            log,
+            lake,
+            runtime: tokio::runtime::Handle::current(),
+            progress: Arc::new(Progress::default()),
+            settings: Arc::new(settings),
+        };
+        let mut runner = Self { context, topology: Arc::new(topology), workers: Vec::new() };
+        runner.spawn_all()?;
+        Ok(runner)
+    }
+
+    fn spawn_all(&mut self) -> Result<(), RunError> {
+        let topology = Arc::clone(&self.topology);
+        for (s, spec) in topology.stages.iter().enumerate() {
+            for _ in 0..spec.workers.max(1) {
+                let (name, topology) = ((spec.make)().name(), Arc::clone(&topology));
+                self.spawn(name.to_owned(), move |context| stage::work(context, &topology.stages[s]))?;
+            }
+        }
+        for topic in &topology.tables {
+            self.spawn(tables::group(topic), move |context| tables::work(context, topic))?;
+        }
+        let trimmed: Vec<_> = topology.topics.iter().map(|(spec, keep)| (spec.clone(), *keep)).collect();
+        self.spawn("janitor".to_owned(), move |context| janitor::work(context, &trimmed))
+    }
+
+    fn spawn(
+        &mut self,
+        name: String,
+        work: impl FnOnce(&Context) -> Result<(), RunError> + Send + 'static,
+    ) -> Result<(), RunError> {
+        let context = self.context.clone();
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&context)));
+            // Whoever ends, for whatever reason, ends the others: half a pipeline helps nobody.
+            context.progress.stop();
+            context.log.wake();
+            outcome.unwrap_or_else(|_| {
+                Err(RunError::Died(std::thread::current().name().unwrap_or("?").to_owned()))
+            })
+        })?;
+        self.workers.push((name, thread));
+        Ok(())
+    }
+
+    /// What has been done so far, and what stands in the way.
+    pub fn progress(&self) -> &Progress {
+        &self.context.progress
+    }
+
+    /// Waits until everything that was appended is in the tables, or the pipeline stopped by itself.
+    /// Calls `meanwhile` now and then.
+    pub fn drain(&self, mut meanwhile: impl FnMut(&Progress)) -> Result<(), RunError> {
+        let progress = &self.context.progress;
+        progress.drain(true);
+        loop {
+            // Read before the lag, so that a commit between the two is not waited for in vain.
+            let seen = progress.commits();
+            if progress.is_stopping() || self.lag()? == 0 {
+                break;
+            }
+            progress.wait_for_commit(seen, Duration::from_millis(200));
+            meanwhile(progress);
+        }
+        progress.drain(false);
+        Ok(())
+    }
+
+    /// Records that some group has still to read.
+    pub fn lag(&self) -> Result<u64, RunError> {
+        let stages = self.topology.stages.iter().map(|s| ((s.make)().name().to_owned(), s.input));
+        let tables = self.topology.tables.iter().map(|t| (tables::group(t), *t));
+        let mut behind = 0;
+        for (group, topic) in stages.chain(tables) {
+            behind += dmarcflow_log::lag(&*self.context.log, &group, topic)?.iter().map(|(_, n)| n).sum::<u64>();
+        }
+        Ok(behind)
+    }
+
+    /// Stops every worker at its next commit and waits for them. The first error is the reason.
+    pub fn stop(self) -> Result<Arc<Progress>, RunError> {
+        self.context.progress.stop();
+        self.context.log.wake();
+        let mut reason = Ok(());
+        for (name, worker) in self.workers {
+            let outcome = worker.join().unwrap_or_else(|_| Err(RunError::Died(name)));
+            if reason.is_ok() {
+                reason = outcome;
+            }
+        }
+        self.context.log.sync()?;
+        reason.map(|()| self.context.progress)
+    }
+}

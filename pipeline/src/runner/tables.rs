@@ -1,0 +1,198 @@
+//! A table worker: gathers rows of a topic and commits them to the lake with their positions.
+//!
+//! The lake is the judge of what is in it: each table's commit carries, for every partition, the next
+//! offset to write. On start, and after a failure, records below a table's own position are passed over for
+//! that table, so that a crash between the commits of two tables, or before the log's, doubles nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use dmarcflow_lake::{LakeError, Position};
+use dmarcflow_log::{Consumer, PollLimits, Transaction};
+use dmarcflow_schemas::{Message, Record, Table, TopicPartition};
+use dmarcflow_stages::{Tally, write};
+
+use super::stage::{POLL, commit, dead};
+use super::{Context, RunError, backoff};
+use crate::crash;
+
+/// What one poll gives at most.
+const BATCH: PollLimits = PollLimits { records: 64, bytes: 8 << 20 };
+/// Commits after which small files are put together.
+const COMPACT_EVERY: u32 = 16;
+
+/// The consumer group that writes a topic's tables.
+pub(super) fn group(topic: &str) -> String {
+    format!("write:{topic}")
+}
+
+/// Works until the pipeline stops.
+pub(super) fn work(context: &Context, topic: &'static str) -> Result<(), RunError> {
+    let mut consumer = context.log.consumer(&group(topic), topic)?;
+    let mut worker = Worker { context, topic, name: group(topic), positions: Positions::default(), commits: 0 };
+    let mut gathered = Gathered::default();
+    loop {
+        let stopping = context.progress.is_stopping();
+        let wait = if gathered.is_empty() { POLL } else { context.settings.commit_after.min(POLL) };
+        let records = if stopping { Vec::new() } else { consumer.poll(BATCH, wait)? };
+        for record in &records {
+            worker.gather(record, &mut gathered)?;
+        }
+        let caught_up = records.is_empty();
+        if gathered.is_due(context, caught_up) || stopping && !gathered.is_empty() {
+            if !worker.write(&mut *consumer, std::mem::take(&mut gathered))? {
+                consumer.rewind()?;
+            }
+        } else if stopping {
+            return Ok(());
+        }
+    }
+}
+
+/// What waits to be committed.
+#[derive(Default)]
+struct Gathered {
+    rows: HashMap<&'static str, Vec<RecordBatch>>,
+    marks: HashMap<&'static str, Vec<RecordBatch>>,
+    /// The next offset to read, by partition.
+    next: BTreeMap<TopicPartition, u64>,
+    dead: Vec<Message>,
+    tally: Tally,
+    bytes: usize,
+    since: Option<Instant>,
+}
+
+impl Gathered {
+    fn is_empty(&self) -> bool {
+        self.next.is_empty()
+    }
+
+    /// Whether it is time to commit: by size, by age when nothing more comes, by a greater age in any case.
+    fn is_due(&self, context: &Context, caught_up: bool) -> bool {
+        let Some(since) = self.since else { return false };
+        let age: Duration = since.elapsed();
+        let s = &context.settings;
+        self.bytes >= s.commit_bytes
+            || age >= s.commit_at_latest
+            || caught_up && (age >= s.commit_after || context.progress.is_draining())
+    }
+}
+
+/// The positions of the tables, as the lake has them.
+#[derive(Default)]
+struct Positions(HashMap<(&'static str, u32), u64>);
+
+struct Worker<'a> {
+    context: &'a Context,
+    topic: &'static str,
+    name: String,
+    positions: Positions,
+    commits: u32,
+}
+
+impl Worker<'_> {
+    /// Takes a record's rows, for those tables that do not have them yet.
+    fn gather(&mut self, record: &Record, gathered: &mut Gathered) -> Result<(), RunError> {
+        gathered.since.get_or_insert_with(Instant::now);
+        gathered.next.insert(record.source.clone(), record.offset + 1);
+        let additions = match write::additions(record) {
+            Ok(additions) => additions,
+            Err(fault) => {
+                let output = dead("write", record, &fault, 1);
+                gathered.dead.extend(output.messages);
+                gathered.tally.merge(&output.tally);
+                return Ok(());
+            }
+        };
+        for addition in additions {
+            if record.offset < self.position(addition.table, record.source.partition)? {
+                continue;
+            }
+            gathered.bytes += addition.batch.get_array_memory_size();
+            let to = if addition.marks { &mut gathered.marks } else { &mut gathered.rows };
+            to.entry(addition.table).or_default().push(addition.batch);
+        }
+        Ok(())
+    }
+
+    /// The offset from which on a table lacks a partition's records.
+    fn position(&mut self, table: &'static str, partition: u32) -> Result<u64, RunError> {
+        if let Some(position) = self.positions.0.get(&(table, partition)) {
+            return Ok(*position);
+        }
+        let app = app(self.topic, partition);
+        let found = self.retry(|context| {
+            context.runtime.block_on(context.lake.position(named(table)?, &app)).map(Option::unwrap_or_default)
+        })?;
+        self.positions.0.insert((table, partition), found);
+        Ok(found)
+    }
+
+    /// Commits what was gathered: every table with its positions, then the offsets. False when the
+    /// partitions went to another worker.
+    fn write(&mut self, consumer: &mut dyn Consumer, gathered: Gathered) -> Result<bool, RunError> {
+        // The lake must never be ahead of a log that a power cut took back.
+        self.context.log.sync()?;
+        let positions: Vec<Position> =
+            gathered.next.iter().map(|(p, next)| Position { app: app(self.topic, p.partition), next: *next }).collect();
+        for table in write::tables_of(self.topic) {
+            let rows = gathered.rows.get(table).cloned().unwrap_or_default();
+            let marks = gathered.marks.get(table).cloned().unwrap_or_default();
+            crash::point("table-before-commit");
+            let started = Instant::now();
+            self.retry(|context| {
+                let commit = context.lake.commit(named(table)?, rows.clone(), marks.clone(), &positions);
+                context.runtime.block_on(commit).map(drop)
+            })?;
+            metrics::histogram!("dmarcflow_lake_commit_seconds", "table" => *table).record(started.elapsed());
+            crash::point("table-after-commit");
+            for (partition, next) in &gathered.next {
+                self.positions.0.insert((table, partition.partition), *next);
+            }
+        }
+        let transaction = Transaction {
+            messages: gathered.dead,
+            offsets: gathered.next.into_iter().collect(),
+            state: Vec::new(),
+        };
+        let ours = commit(self.context, &self.name, consumer, transaction)?;
+        self.context.progress.committed(&self.name, &gathered.tally);
+        self.commits += 1;
+        if self.commits.is_multiple_of(COMPACT_EVERY) {
+            self.compact()?;
+        }
+        Ok(ours)
+    }
+
+    /// Puts small files of the topic's tables together.
+    fn compact(&self) -> Result<(), RunError> {
+        for table in write::tables_of(self.topic) {
+            self.retry(|context| context.runtime.block_on(context.lake.compact(named(table)?, false)).map(drop))?;
+        }
+        Ok(())
+    }
+
+    /// Tries until the lake can, or cannot for good; stops trying when the pipeline stops.
+    fn retry<T>(&self, mut f: impl FnMut(&Context) -> Result<T, LakeError>) -> Result<T, RunError> {
+        let mut attempts = 0;
+        loop {
+            match f(self.context) {
+                Err(e) if e.is_transient() && !self.context.progress.is_stopping() => {
+                    attempts += 1;
+                    self.context.progress.troubled(&self.name, attempts, &e.to_string());
+                    self.context.progress.pause(backoff::wait(attempts, backoff::jitter()));
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+}
+
+fn app(topic: &str, partition: u32) -> String {
+    format!("{}/{partition}", group(topic))
+}
+
+fn named(table: &'static str) -> Result<&'static Table, LakeError> {
+    Table::named(table).ok_or_else(|| LakeError::UnknownTable(table.to_owned()))
+}

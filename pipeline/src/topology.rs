@@ -1,0 +1,101 @@
+//! The topology: every topic, stage, group and table, top to bottom.
+//!
+//! ```text
+//! reports.raw -> parse -> reports.parsed -> enrich -> reports.enriched -> aggregate -+-> reports.distinct -> reports, records
+//!                  |                                                                 +-> rollups.daily ----> daily, daily_senders, ...
+//!                  +----> dead.letters -> dead_letters
+//! ```
+//!
+//! Every topic has the same number of partitions, and what follows `parse` is keyed by policy domain: a
+//! message of a partition leads to messages of the same partition, and a domain's history stays in order.
+
+use std::sync::Arc;
+
+use dmarcflow_log::TopicSpec;
+use dmarcflow_stages::Stage;
+use dmarcflow_stages::aggregate::{self, Aggregate};
+use dmarcflow_stages::enrich::{Enrich, References};
+use dmarcflow_stages::parse::{Limits, Parse};
+use dmarcflow_stages::topics::{DEAD_LETTERS, DISTINCT, ENRICHED, PARSED, RAW, ROLLUPS};
+
+/// What the stages are made with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Partitions of every topic.
+    pub partitions: u32,
+    /// Workers of the parse stage, which does most of the work.
+    pub parsers: usize,
+    pub limits: Limits,
+    pub references: Arc<References>,
+    pub aggregate: aggregate::Settings,
+}
+
+/// The topology of these parts.
+pub fn topology(parts: &Parts) -> Topology {
+    let Parts { partitions, parsers, limits, references, aggregate } = parts.clone();
+    Topology::new(partitions)
+        .topic(RAW, Keep::AsConfigured)
+        .topic(PARSED, Keep::UntilRead)
+        .topic(ENRICHED, Keep::UntilRead)
+        .topic(DISTINCT, Keep::UntilRead)
+        .topic(ROLLUPS, Keep::UntilRead)
+        .topic(DEAD_LETTERS, Keep::AsConfigured)
+        .stage(RAW, parsers, &[PARSED, DEAD_LETTERS], move || Parse::new(limits.clone(), partitions))
+        .stage(PARSED, 1, &[ENRICHED], move || Enrich::new(Arc::clone(&references)))
+        .stage(ENRICHED, 1, &[DISTINCT, ROLLUPS], move || Aggregate::new(aggregate))
+        .tables(DISTINCT)
+        .tables(ROLLUPS)
+        .tables(DEAD_LETTERS)
+}
+
+/// How long a topic keeps what every group has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// As long as the configuration says: these can be replayed.
+    AsConfigured,
+    /// Not longer: these follow from the topics before them.
+    UntilRead,
+}
+
+/// A stage, where it reads and where it may write.
+pub struct StageSpec {
+    pub input: &'static str,
+    pub outputs: &'static [&'static str],
+    pub workers: usize,
+    pub make: Box<dyn Fn() -> Box<dyn Stage> + Send + Sync>,
+}
+
+/// Topics, the stages between them, and the topics whose records become rows of tables.
+pub struct Topology {
+    partitions: u32,
+    pub topics: Vec<(TopicSpec, Keep)>,
+    pub stages: Vec<StageSpec>,
+    pub tables: Vec<&'static str>,
+}
+
+impl Topology {
+    fn new(partitions: u32) -> Self {
+        Self { partitions, topics: Vec::new(), stages: Vec::new(), tables: Vec::new() }
+    }
+
+    fn topic(mut self, name: &'static str, keep: Keep) -> Self {
+        self.topics.push((TopicSpec { name, partitions: self.partitions, large_values: true }, keep));
+        self
+    }
+
+    fn stage<S: Stage + 'static>(
+        mut self,
+        input: &'static str,
+        workers: usize,
+        outputs: &'static [&'static str],
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.stages.push(StageSpec { input, outputs, workers, make: Box::new(move || Box::new(make())) });
+        self
+    }
+
+    fn tables(mut self, topic: &'static str) -> Self {
+        self.tables.push(topic);
+        self
+    }
+}
