@@ -55,7 +55,7 @@ impl App {
             target_file_bytes: self.config.required("lake.file_bytes"),
             ..Options::default()
         };
-        Ok(Arc::new(Lake::open(&self.lake_url(), options).await?))
+        Ok(Arc::new(Lake::open(&self.lake_url(), &options).await?))
     }
 
     /// What the stages are made with.
@@ -71,10 +71,10 @@ impl App {
             partitions: u32::try_from(c.required("partitions").max(1)).context("`partitions` is too large")?,
             parsers: c.number("workers").map_or(cores, |n| n as usize),
             limits: Limits {
-                raw_bytes: c.required("parse.raw_bytes"),
+                attachment_bytes: c.required("parse.attachment_bytes"),
                 unpacked_bytes: c.required("parse.unpacked_bytes"),
                 ratio: c.required("parse.ratio"),
-                entries: c.required("parse.entries"),
+                entries: c.required("parse.entries") as usize,
                 ..Limits::default()
             },
             references: Arc::new(references),

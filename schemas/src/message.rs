@@ -71,6 +71,13 @@ impl TopicPartition {
     }
 }
 
+/// The partition that a key belongs to, of `partitions` of them.
+///
+/// Part of the log's format: another function would take the history of a key apart.
+pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
+    (xxhash_rust::xxh3::xxh3_64(key) % u64::from(partitions.max(1))) as u32
+}
+
 impl std::fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.topic, self.partition)
@@ -105,6 +112,16 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_keep_their_partition_and_spread() {
+        let keys = (0..1000).map(|n| format!("domain{n}.example"));
+        let mut counts = [0u32; 8];
+        keys.for_each(|key| counts[partition_of(key.as_bytes(), 8) as usize] += 1);
+        assert!(counts.iter().all(|n| (80..180).contains(n)), "{counts:?}");
+        assert_eq!(partition_of(b"example.com", 8), 5);
+        assert_eq!(partition_of(b"example.com", 0), 0);
+    }
 
     #[test]
     fn a_record_names_its_position_and_finds_its_headers() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Counts by name: `reports`, `duplicates`, `repair/bom`, `dead/not-a-report`, `messages`, `passed` …
+/// Counts by name: `reports` (read), `repair/bom`, `dead/not-a-report`, `distinct/reports` (new), `distinct/copies` …
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally(pub BTreeMap<String, u64>);
 

@@ -15,11 +15,25 @@
 //! 5. **Resumption.** A consumer starts a partition at the group's committed offset, or at the
 //!    oldest message that is kept when there is none.
 //! 6. **Retention** removes messages from a partition's beginning only, and never one that a
-//!    group which has committed offsets on the topic has still to read.
+//!    group which has ever joined the topic has still to read.
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+mod core;
+pub mod embedded;
+mod frame;
+mod groups;
+mod member;
+mod memory;
+pub mod store;
 
 use std::time::Duration;
 
 use dmarcflow_schemas::{Message, Record, TopicPartition};
+
+pub use crate::core::Core;
+pub use embedded::EmbeddedLog;
+pub use memory::MemoryLog;
 
 /// A topic and what the log needs to know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,4 +180,27 @@ pub trait Consumer: Send {
 
     /// Goes back to the committed offsets, so that what was polled since is given again.
     fn rewind(&mut self) -> Result<(), LogError>;
+}
+
+/// Records of each partition of a topic that a group has still to read.
+pub fn lag(log: &dyn Log, group: &str, topic: &str) -> Result<Vec<(u32, u64)>, LogError> {
+    let groups = log.groups()?;
+    let partitions = log.topics().iter().find(|t| t.name == topic).map_or(0, |t| t.partitions);
+    (0..partitions)
+        .map(|p| {
+            let partition = TopicPartition::new(topic, p);
+            let marks = log.watermarks(&partition)?;
+            let offset = groups.iter().find(|(g, at, _)| g == group && *at == partition).map_or(marks.low, |g| g.2);
+            Ok((p, marks.high.saturating_sub(offset)))
+        })
+        .collect()
+}
+
+/// Records that the slowest group has still to read in the partition where it is furthest behind.
+pub fn furthest_behind(log: &dyn Log, topic: &str) -> Result<u64, LogError> {
+    let mut furthest = 0;
+    for (_, partition, offset) in log.groups()?.iter().filter(|(_, p, _)| &*p.topic == topic) {
+        furthest = furthest.max(log.watermarks(partition)?.high.saturating_sub(*offset));
+    }
+    Ok(furthest)
 }

@@ -11,8 +11,11 @@ use crate::app::App;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Folder to write to: TABLE/date=YYYY-MM-DD/*.parquet; it must not exist yet, or be an earlier export
+    /// Folder to write to: TABLE/date=YYYY-MM-DD/*.parquet
     folder: PathBuf,
+    /// Replace the folder when it is there
+    #[arg(long)]
+    replace: bool,
     /// A table; without it, all of them
     #[arg(long, value_name = "TABLE")]
     table: Vec<String>,
@@ -30,8 +33,8 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
         tables.extend(TABLES);
     }
     let lake = app.lake().await?;
-    for exported in lake.export(&args.folder, &tables).await? {
-        println!("{:<18}{:>14} rows{:>10} files", exported.table, grouped(exported.rows), grouped(exported.files));
-    }
+    let done = lake.export(&args.folder, &tables, args.replace).await?;
+    let (rows, files, mb) = (grouped(done.rows), grouped(done.files as u64), done.bytes as f64 / 1e6);
+    println!("{} tables, {rows} rows, {files} files, {mb:.1} MB in {}", done.tables, args.folder.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use dmarcflow_log::{Log, LogError};
+use dmarcflow_schemas::TABLES;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::summary::Summary;
@@ -38,7 +39,8 @@ pub(super) struct Args {
 pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
     let started = Instant::now();
     let log = app.log()?;
-    let runner = Runner::start(topology(&app.parts()?), Arc::clone(&log), app.lake().await?, app.runner_settings())?;
+    let lake = app.lake().await?;
+    let runner = Runner::start(topology(&app.parts()?), Arc::clone(&log), Arc::clone(&lake), app.runner_settings())?;
     let intake = Arc::new(Intake::default());
     let bar = Bar::new(args.quiet);
     let feeding = {
@@ -55,7 +57,9 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
     let fed = feeding.await.context("the intake died")??;
     tokio::task::block_in_place(|| runner.drain(|progress| bar.show(&intake, progress)))?;
     let progress = tokio::task::block_in_place(|| runner.stop())?;
-    app.lake().await?.compact_all(true).await?;
+    for table in TABLES {
+        lake.compact(table, true).await?;
+    }
     bar.finish();
     let unread = intake.unread.load(Ordering::Relaxed);
     let summary = Summary::of(&progress.tally(), fed, unread, started.elapsed());

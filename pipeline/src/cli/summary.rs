@@ -46,18 +46,18 @@ impl fmt::Display for Summary {
         if self.fed.known > 0 {
             line(f, "known", self.fed.known, "  (taken in before from the same place)")?;
         }
-        line(f, "accepted", t.get("new"), "  distinct reports")?;
-        let conflicts = match t.get("conflicts") {
+        line(f, "accepted", t.get("distinct/reports"), "  distinct reports")?;
+        let conflicts = match t.get("distinct/conflicts") {
             0 => String::new(),
             n => format!("  ({} more contradict another report of the same identity: kept and marked)", grouped(n)),
         };
-        line(f, "duplicates", t.get("duplicates"), &conflicts)?;
+        line(f, "duplicates", t.get("distinct/copies"), &conflicts)?;
         self.list(f, "repairs", "repair/")?;
         self.list(f, "dead letters", "dead/")?;
         if self.unread > 0 {
             line(f, "unreadable", self.unread, "  (not taken in; see the errors above)")?;
         }
-        let (messages, passed) = (t.get("messages"), t.get("passed"));
+        let (messages, passed) = (t.get("distinct/messages"), t.get("distinct/passed"));
         let rate = match messages {
             0 => String::new(),
             n => format!("  {:.1} % pass DMARC", 100.0 * passed as f64 / n as f64),
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn the_summary_says_what_became_of_everything() {
         let mut tally = Tally::default();
-        for (name, n) in [("new", 3), ("duplicates", 1), ("repair/bom", 2), ("dead/truncated", 1), ("messages", 200), ("passed", 150)] {
+        for (name, n) in [("distinct/reports", 3), ("distinct/copies", 1), ("repair/bom", 2), ("dead/truncated", 1), ("distinct/messages", 200), ("distinct/passed", 150)] {
             tally.add(name, n);
         }
         let fed = Fed { accepted: 5, known: 0, too_large: 0 };

@@ -33,10 +33,11 @@ pub(super) fn work(context: &Context, spec: &StageSpec) -> Result<(), RunError> 
         }
         let span = tracing::debug_span!("batch", stage = stage.name(), source = %records[0].source, offset = records[0].offset);
         let _entered = span.enter();
-        let (transaction, tally) = process(context, &mut *stage, &*consumer, &records);
+        let (transaction, mut tally) = process(context, &mut *stage, &*consumer, &records);
         tracing::debug!(records = records.len(), messages = transaction.messages.len(), "processed");
         if commit(context, stage.name(), &mut *consumer, transaction)? {
             metrics::counter!("dmarcflow_records_total", "stage" => stage.name()).increment(records.len() as u64);
+            tally.add(&format!("in/{}", stage.name()), records.len() as u64);
             context.progress.committed(stage.name(), &tally);
         } else {
             consumer.rewind()?;

@@ -123,8 +123,9 @@ impl Worker<'_> {
         }
         let app = app(self.topic, partition);
         let found = self.retry(|context| {
-            context.runtime.block_on(context.lake.position(named(table)?, &app)).map(Option::unwrap_or_default)
+            context.runtime.block_on(context.lake.position(named(table)?, &app))
         })?;
+        let found = found.map_or(0, i64::unsigned_abs);
         self.positions.0.insert((table, partition), found);
         Ok(found)
     }
@@ -134,9 +135,11 @@ impl Worker<'_> {
     fn write(&mut self, consumer: &mut dyn Consumer, gathered: Gathered) -> Result<bool, RunError> {
         // The lake must never be ahead of a log that a power cut took back.
         self.context.log.sync()?;
-        let positions: Vec<Position> =
-            gathered.next.iter().map(|(p, next)| Position { app: app(self.topic, p.partition), next: *next }).collect();
         for table in write::tables_of(self.topic) {
+            let positions = self.new_positions(table, &gathered.next)?;
+            if positions.is_empty() {
+                continue;
+            }
             let rows = gathered.rows.get(table).cloned().unwrap_or_default();
             let marks = gathered.marks.get(table).cloned().unwrap_or_default();
             crash::point("table-before-commit");
@@ -148,7 +151,8 @@ impl Worker<'_> {
             metrics::histogram!("dmarcflow_lake_commit_seconds", "table" => *table).record(started.elapsed());
             crash::point("table-after-commit");
             for (partition, next) in &gathered.next {
-                self.positions.0.insert((table, partition.partition), *next);
+                let position = self.positions.0.entry((table, partition.partition)).or_default();
+                *position = (*position).max(*next);
             }
         }
         let transaction = Transaction {
@@ -163,6 +167,21 @@ impl Worker<'_> {
             self.compact()?;
         }
         Ok(ours)
+    }
+
+    /// The positions that a table does not have yet.
+    fn new_positions(
+        &mut self,
+        table: &'static str,
+        next: &BTreeMap<TopicPartition, u64>,
+    ) -> Result<Vec<Position>, RunError> {
+        let mut positions = Vec::new();
+        for (partition, next) in next {
+            if *next > self.position(table, partition.partition)? {
+                positions.push(Position { app: app(self.topic, partition.partition), next: *next });
+            }
+        }
+        Ok(positions)
     }
 
     /// Puts small files of the topic's tables together.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use dmarcflow_stages::parse::split_mbox;
+use dmarcflow_stages::parse::{is_mbox, split_mbox};
 
 use super::{Content, Item, SourceError};
 
@@ -87,13 +87,12 @@ impl Walk {
         size: Option<u64>,
         each: &mut dyn FnMut(Item) -> io::Result<()>,
     ) -> io::Result<()> {
-        if reader.fill_buf()?.starts_with(b"From ") {
-            for (n, mail) in split_mbox(reader, self.largest).enumerate() {
-                let content = match mail? {
-                    Some(bytes) => Content::Bytes(bytes),
-                    None => Content::TooLarge(None),
-                };
-                each(Item { origin: format!("{origin}#{}", n + 1), content })?;
+        if is_mbox(reader.fill_buf()?) {
+            for mail in split_mbox(reader, self.largest as usize) {
+                let mail = mail?;
+                let whole = mail.size <= mail.bytes.len() as u64;
+                let content = if whole { Content::Bytes(mail.bytes) } else { Content::TooLarge(Some(mail.size)) };
+                each(Item { origin: format!("{origin}#{}", mail.number), content })?;
             }
             return Ok(());
         }

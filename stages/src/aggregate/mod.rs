@@ -121,15 +121,15 @@ fn sift(
         let fate = known::sight(&s, state)?;
         kept.append_value(matches!(fate, Fate::New | Fate::Conflict { .. } | Fate::Continued));
         match fate {
-            Fate::New => tally.add("new", 1),
+            Fate::New => tally.add("distinct/reports", 1),
             Fate::Continued | Fate::Passed => {}
             Fate::Duplicate { of, conflict } => {
-                tally.add("duplicates", 1);
+                tally.add("distinct/copies", 1);
                 marks.set(&s.identity, &of, of.copies, conflict);
             }
             Fate::Conflict { with } => {
-                tally.add("new", 1);
-                tally.add("conflicts", 1);
+                tally.add("distinct/reports", 1);
+                tally.add("distinct/conflicts", 1);
                 let own = Known::first(&s);
                 for known in with.iter().chain([&own]) {
                     marks.set(&s.identity, known, known.copies, true);
@@ -165,7 +165,7 @@ fn add<'a>(
     for report in (0..batch.num_rows()).filter(|i| kept.value(*i)) {
         let days = Days::of(begin.value(report).div_euclid(1_000_000), end.value(report).div_euclid(1_000_000));
         let span = list.value_offsets()[report] as usize..list.value_offsets()[report + 1] as usize;
-        tally.add("records", span.len() as u64);
+        tally.add("distinct/records", span.len() as u64);
         for i in span {
             shares.clear();
             days.share(messages.value(i), |day, n| shares.push((day, n)));
@@ -190,8 +190,8 @@ fn add<'a>(
             }
         }
     }
-    tally.add("messages", total.unsigned_abs());
-    tally.add("passed", passed.unsigned_abs());
+    tally.add("distinct/messages", total.unsigned_abs());
+    tally.add("distinct/passed", passed.unsigned_abs());
     Ok(())
 }
 
@@ -272,3 +272,6 @@ fn hash(array: &FixedSizeBinaryArray, i: usize) -> Result<[u8; 16], Fault> {
 fn fault(e: impl std::fmt::Display) -> Fault {
     Fault::Poison { reason: "schema", detail: format!("the message cannot be read: {e}") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! End to end: files to committed Parquet, in reports per CPU second, beside parsedmarc on the same files.
+//!
+//! `cargo bench -p dmarcflow-benches --bench ingest [-- REPORTS...]`. The program is the one in the same
+//! target folder, or `DMARCFLOW_BIN`. `PARSEDMARC` names parsedmarc's program; without it only our own
+//! figures are printed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use dmarcflow_benches::{corpus, cpu_time, files};
+use dmarcflow_demo::{Day, Form, World, WorldConfig, Wrapping, write};
+use nix::sys::resource::{UsageWho, getrusage};
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// What a finished process cost.
+struct Cost {
+    cpu: Duration,
+    wall: Duration,
+    peak_mib: u64,
+    output: String,
+}
+
+fn main() -> Outcome<()> {
+    let program = program()?;
+    println!("program: {}", program.display());
+    let sizes: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
+    for reports in if sizes.is_empty() { vec![10_000] } else { sizes } {
+        let dir = tempfile::tempdir()?;
+        let end = Day::new(2026, 6, 30).ok_or("no day")?;
+        write(&World::new(WorldConfig::sized(1, end, reports)), dir.path(), Form::Files(Wrapping::Xml), |_| {})?;
+        measure(&program, &format!("a world of {reports} reports"), dir.path(), false)?;
+    }
+    match corpus() {
+        Some(corpus) => measure(&program, "the corpus of real reports", &corpus, true)?,
+        None => println!("the corpus of real reports is not here: not measured"),
+    }
+    Ok(())
+}
+
+fn program() -> Outcome<PathBuf> {
+    if let Ok(path) = std::env::var("DMARCFLOW_BIN") {
+        return Ok(path.into());
+    }
+    // target/PROFILE/deps/ingest-HASH -> target/PROFILE/dmarcflow
+    let own = std::env::current_exe()?;
+    let path = own.ancestors().nth(2).ok_or("no target folder")?.join("dmarcflow");
+    if path.exists() { Ok(path) } else { Err(format!("build it first: cargo build --release ({})", path.display()).into()) }
+}
+
+/// Measures us, and parsedmarc where it is and is wanted.
+fn measure(program: &Path, what: &str, folder: &Path, peer: bool) -> Outcome<()> {
+    let paths = files(folder)?;
+    let bytes: u64 = paths.iter().filter_map(|p| p.metadata().ok()).map(|m| m.len()).sum();
+    println!("\n{what}: {} files, {:.1} MB", paths.len(), bytes as f64 / 1e6);
+    let data = tempfile::tempdir()?;
+    let mut command = Command::new(program);
+    command.args(["ingest", "--quiet"]).arg(folder).arg("--data").arg(data.path().join("data"));
+    let ours = run(&mut command)?;
+    let rate = paths.len() as f64 / ours.cpu.as_secs_f64();
+    print_cost("dmarcflow", rate, &ours);
+    println!("{}", ours.output.trim_end());
+    let Some(parsedmarc) = std::env::var_os("PARSEDMARC").filter(|_| peer) else { return Ok(()) };
+    let out = tempfile::tempdir()?;
+    let mut command = Command::new(parsedmarc);
+    command.arg("--offline").arg("--silent").arg("-o").arg(out.path()).args(&paths);
+    let theirs = run(&mut command)?;
+    let their_rate = paths.len() as f64 / theirs.cpu.as_secs_f64();
+    print_cost("parsedmarc", their_rate, &theirs);
+    println!("reports per CPU second, dmarcflow / parsedmarc: {:.1}", rate / their_rate);
+    Ok(())
+}
+
+fn print_cost(name: &str, rate: f64, cost: &Cost) {
+    println!(
+        "{name:<12}{rate:>10.0} reports per CPU second   cpu {:.2}s   wall {:.2}s   peak {} MiB",
+        cost.cpu.as_secs_f64(),
+        cost.wall.as_secs_f64(),
+        cost.peak_mib
+    );
+}
+
+/// Runs a program to its end and says what it cost, as the kernel accounts for it.
+fn run(command: &mut Command) -> Outcome<Cost> {
+    let (started, before) = (Instant::now(), getrusage(UsageWho::RUSAGE_CHILDREN)?);
+    let output = command.output()?;
+    let (wall, after) = (started.elapsed(), getrusage(UsageWho::RUSAGE_CHILDREN)?);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        return Err(format!("{command:?} failed: {text}{}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    // The peak is that of the largest child so far: runs are in rising order of it.
+    let peak_mib = after.max_rss().unsigned_abs() / 1024;
+    Ok(Cost { cpu: cpu_time(&after) - cpu_time(&before), wall, peak_mib, output: text })
+}

@@ -1,0 +1,132 @@
+//! Where a lake is: a folder or an object store, named by path or URL.
+
+use std::path::{Path as FsPath, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, RetryConfig};
+use url::Url;
+
+use crate::durable::DurableDisk;
+use crate::error::LakeError;
+use crate::options::Options;
+
+/// A lake's location, opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Location {
+    /// The whole file system, bucket or memory.
+    root: Arc<dyn ObjectStore>,
+    /// The lake in it, as a URL that ends in a slash.
+    url: Url,
+    /// The lake in `root`.
+    prefix: Path,
+    /// The lake's folder where it is on a local disk.
+    folder: Option<PathBuf>,
+}
+
+/// The place of one table.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) log: LogStoreRef,
+    /// Rooted at the table.
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) folder: Option<PathBuf>,
+}
+
+impl Location {
+    /// Opens a path, `file://`, `s3://` or `memory://` URL. A local folder is made where it is missing.
+    pub(crate) fn open(location: &str, options: &Options) -> Result<Self, LakeError> {
+        let refused = |reason: String| LakeError::Location { location: location.to_owned(), reason };
+        match Url::parse(location) {
+            Ok(url) if location.contains("://") => match url.scheme() {
+                "file" => {
+                    let path = url.to_file_path().map_err(|()| refused("the URL is no absolute path".to_owned()))?;
+                    Self::folder(&path).map_err(refused)
+                }
+                "s3" | "s3a" => Self::s3(url, options).map_err(refused),
+                "memory" => Self::memory(url).map_err(refused),
+                other => Err(refused(format!("`{other}` is not supported; give a path, s3://BUCKET/PREFIX or file:///PATH"))),
+            },
+            _ => Self::folder(FsPath::new(location)).map_err(refused),
+        }
+    }
+
+    fn folder(path: &FsPath) -> Result<Self, String> {
+        std::fs::create_dir_all(path).map_err(|e| format!("the folder cannot be made: {e}"))?;
+        let path = path.canonicalize().map_err(|e| format!("the folder cannot be opened: {e}"))?;
+        let url = Url::from_directory_path(&path).map_err(|()| "the path is not absolute".to_owned())?;
+        let prefix = Path::from_url_path(url.path()).map_err(|e| e.to_string())?;
+        Ok(Self { root: Arc::new(DurableDisk::new()), url, prefix, folder: Some(path) })
+    }
+
+    fn s3(mut url: Url, options: &Options) -> Result<Self, String> {
+        let retry = RetryConfig { max_retries: 5, retry_timeout: options.store_timeout, ..RetryConfig::default() };
+        let mut builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_retry(retry);
+        for (name, value) in &options.storage {
+            let key = AmazonS3ConfigKey::from_str(&name.to_ascii_lowercase())
+                .map_err(|_| format!("`{name}` is no setting of the S3 store"))?;
+            builder = builder.with_config(key, value);
+        }
+        let root = builder.build().map_err(|e| e.to_string())?;
+        end_in_slash(&mut url);
+        let prefix = Path::from_url_path(url.path()).map_err(|e| e.to_string())?;
+        Ok(Self { root: Arc::new(root), url, prefix, folder: None })
+    }
+
+    fn memory(mut url: Url) -> Result<Self, String> {
+        end_in_slash(&mut url);
+        let prefix = Path::from_url_path(url.path()).map_err(|e| e.to_string())?;
+        Ok(Self { root: Arc::new(InMemory::new()), url, prefix, folder: None })
+    }
+
+    /// The lake's URL.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The place of a table: the folder of that name.
+    pub(crate) fn table(&self, name: &str) -> Result<Place, LakeError> {
+        let refused = |reason: String| LakeError::Location { location: self.url.to_string(), reason };
+        let url = self.url.join(&format!("{name}/")).map_err(|e| refused(e.to_string()))?;
+        let prefix = self.prefix.clone().join(name);
+        let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&self.root), prefix));
+        let log = default_logstore(Arc::clone(&store), Arc::clone(&self.root), &url, &StorageConfig::default());
+        Ok(Place { log, store, folder: self.folder.as_ref().map(|folder| folder.join(name)) })
+    }
+}
+
+fn end_in_slash(url: &mut Url) {
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_schemes_and_settings_are_refused_by_name() {
+        let gcs = Location::open("gs://bucket/lake", &Options::default()).unwrap_err();
+        assert!(gcs.to_string().contains("`gs` is not supported"), "{gcs}");
+        let mut options = Options::default();
+        options.storage.insert("regoin".to_owned(), "x".to_owned());
+        let setting = Location::open("s3://bucket/lake", &options).unwrap_err();
+        assert!(setting.to_string().contains("`regoin`"), "{setting}");
+        assert!(!setting.is_transient());
+    }
+
+    #[test]
+    fn a_folder_with_blanks_and_percent_signs_is_a_location() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my lake 100%");
+        let location = Location::open(path.to_str().unwrap(), &Options::default()).unwrap();
+        let place = location.table("daily").unwrap();
+        assert_eq!(place.folder.unwrap(), path.canonicalize().unwrap().join("daily"));
+    }
+}

@@ -1,0 +1,12 @@
+//! What the lake promises, shown over real tables on disk, on a full disk, and on an S3 server.
+
+mod concurrent;
+mod cost;
+mod crash;
+mod data;
+mod disk;
+mod evolve;
+mod merge;
+mod once;
+mod python;
+mod s3;
