@@ -3,7 +3,7 @@
 --
 -- parameters:
 --   ip      text  null    the address; by default the one with most failing messages
---   days    int   365     how many days, up to `until`
+--   days    days  365     how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 -- columns:
 --   source_ip              the address
@@ -40,13 +40,13 @@ SELECT
     min(date) AS first_day,
     max(date) AS last_day
 FROM daily_sources
-WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+WHERE date > $until - $days AND date <= $until
   AND source_ip = CASE
       WHEN $ip IS NOT NULL THEN lower($ip)
       ELSE (
           SELECT source_ip
           FROM daily_sources
-          WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+          WHERE date > $until - $days AND date <= $until
             AND $ip IS NULL
           GROUP BY source_ip
           ORDER BY sum(CASE WHEN dmarc_pass THEN 0 ELSE messages END) DESC, source_ip

@@ -3,7 +3,7 @@
 -- other content. All of them count. Counted by the day that they begin on.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -34,6 +34,6 @@ SELECT
     report_key
 FROM reports
 WHERE conflict
-  AND date > $until - $days * INTERVAL '1 day' AND date <= $until
+  AND date > $until - $days AND date <= $until
   AND ($domain IS NULL OR policy_domain = lower($domain))
 ORDER BY org_name, policy_domain, report_id, range_begin, range_end, report_key

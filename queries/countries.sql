@@ -2,7 +2,7 @@
 -- The countries that messages come from, by the addresses that sent them.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -15,7 +15,7 @@
 WITH totals AS (
     SELECT country, sum(messages) AS messages, sum(CASE WHEN dmarc_pass THEN messages ELSE 0 END) AS passed_messages
     FROM daily_senders
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY country
 )

@@ -2,7 +2,7 @@
 -- What receivers did with the messages, by whether they pass DMARC.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -13,7 +13,7 @@
 WITH totals AS (
     SELECT disposition, dmarc_pass, sum(messages) AS messages
     FROM daily
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY disposition, dmarc_pass
 )

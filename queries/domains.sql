@@ -2,7 +2,7 @@
 -- How each policy domain fares: its volume, the share that passes, and the policy that it publishes.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 -- columns:
 --   policy_domain          the domain
@@ -24,19 +24,19 @@ WITH totals AS (
         sum(CASE WHEN spf_aligned THEN messages ELSE 0 END) AS spf_aligned_messages,
         max(date) AS last_day
     FROM daily
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
     GROUP BY policy_domain
 ),
 organisations AS (
     SELECT policy_domain, count(DISTINCT org_name) AS reporters
     FROM daily_reporters
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
     GROUP BY policy_domain
 ),
 policies AS (
     SELECT policy_domain, first_value(p ORDER BY range_end DESC, report_key) AS policy
     FROM reports
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until AND p IS NOT NULL
+    WHERE date > $until - $days AND date <= $until AND p IS NOT NULL
     GROUP BY policy_domain
 )
 SELECT

@@ -3,7 +3,7 @@
 -- Counted by the day that the reports begin on.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -19,7 +19,7 @@ SELECT
     sum(copies - 1) AS duplicates,
     max(copies) AS most_copies
 FROM reports
-WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+WHERE date > $until - $days AND date <= $until
   AND ($domain IS NULL OR policy_domain = lower($domain))
 GROUP BY org_name
 HAVING max(copies) > 1

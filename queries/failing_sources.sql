@@ -3,7 +3,7 @@
 -- Messages that were forwarded fail without anyone's fault; `forwarded_messages` counts those with a sign of it.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 --   limit   int   50      how many addresses
@@ -37,7 +37,7 @@ WITH parts AS (
         min(date) AS first_day,
         max(date) AS last_day
     FROM daily_sources
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY source_ip, service, policy_domain, country, asn
 )

@@ -3,7 +3,7 @@
 -- Counted by the day that the report begins on. A record with two reasons counts under both.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -29,7 +29,7 @@ FROM (
     SELECT type, disposition, dmarc_pass, report_key, record_index, org_name, policy_domain, max(messages) AS messages,
         min(comment) AS comment
     FROM record_reasons
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY type, disposition, dmarc_pass, report_key, record_index, org_name, policy_domain
 )

@@ -3,7 +3,7 @@
 -- Messages are counted by the day that they were apportioned to, reports by the day that they begin on.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -36,7 +36,7 @@ WITH period AS (
         coalesce(sum(apportioned_messages), 0) AS apportioned_messages,
         count(DISTINCT policy_domain) AS domains
     FROM daily
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
 ),
 previous AS (
@@ -44,19 +44,19 @@ previous AS (
         coalesce(sum(messages), 0) AS messages,
         coalesce(sum(CASE WHEN dmarc_pass THEN messages ELSE 0 END), 0) AS passed_messages
     FROM daily
-    WHERE date > $until - 2 * $days * INTERVAL '1 day' AND date <= $until - $days * INTERVAL '1 day'
+    WHERE date > $until - $days - $days AND date <= $until - $days
       AND ($domain IS NULL OR policy_domain = lower($domain))
 ),
 senders AS (
     SELECT count(DISTINCT source_ip) AS sources
     FROM daily_sources
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
 ),
 organisations AS (
     SELECT count(DISTINCT org_name) AS reporters
     FROM daily_reporters
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
 ),
 documents AS (
@@ -65,7 +65,7 @@ documents AS (
         coalesce(sum(copies - 1), 0) AS duplicates,
         coalesce(sum(CASE WHEN conflict THEN 1 ELSE 0 END), 0) AS conflicting_reports
     FROM reports
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
 ),
 letters AS (

@@ -5,7 +5,7 @@
 -- messages; it is missing as long as none of its reports reaches to the end of the day.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -22,14 +22,14 @@
 WITH reporter_days AS (
     SELECT date, org_name, sum(messages) AS messages
     FROM daily_reporters
-    WHERE date > $until - ($days + 14) * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days - INTERVAL '14 days' AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY date, org_name
 ),
 days AS (
     SELECT CAST(unnest(generate_series(first_day, $until, INTERVAL '1 day')) AS DATE) AS date
     FROM (
-        SELECT greatest($until - ($days - 1) * INTERVAL '1 day', min(date)) AS first_day
+        SELECT greatest($until - $days + INTERVAL '1 day', min(date)) AS first_day
         FROM reporter_days
         HAVING count(*) > 0
     )
@@ -52,7 +52,7 @@ usual AS (
 reached AS (
     SELECT org_name, max(greatest(range_begin, range_end)) AS reached_at
     FROM reports
-    WHERE date > $until - ($days + 14) * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days - INTERVAL '14 days' AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY org_name
 ),
@@ -84,7 +84,7 @@ totals AS (
         sum(CASE WHEN dmarc_pass THEN messages ELSE 0 END) AS passed_messages,
         sum(apportioned_messages) AS apportioned_messages
     FROM daily
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY date
 ),

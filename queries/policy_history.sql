@@ -3,7 +3,7 @@
 -- `p`, `adkim` and `aspf` as r, `pct` as 100.
 --
 -- parameters:
---   days    int   365     how many days, up to `until`
+--   days    days  365     how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -31,7 +31,7 @@ SELECT
     count(*) AS reports,
     count(DISTINCT org_name) AS reporters
 FROM reports
-WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+WHERE date > $until - $days AND date <= $until
   AND ($domain IS NULL OR policy_domain = lower($domain))
 GROUP BY policy_domain, p, coalesce(sp, p), coalesce(adkim, 'r'), coalesce(aspf, 'r'), coalesce(pct, 100), testing
 ORDER BY policy_domain, first_day, last_day, reports DESC, p, sp, adkim, aspf, pct, testing

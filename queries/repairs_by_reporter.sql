@@ -2,7 +2,7 @@
 -- What had to be mended to read the reports of each organisation. Counted by the day that they begin on.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -20,7 +20,7 @@ SELECT
     sum(repairs) AS repairs,
     min(original) AS original
 FROM report_repairs
-WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+WHERE date > $until - $days AND date <= $until
   AND ($domain IS NULL OR policy_domain = lower($domain))
 GROUP BY org_name, kind, place
 ORDER BY reports DESC, org_name, kind, place

@@ -3,7 +3,7 @@
 -- Messages are counted by the day that they were apportioned to, reports by the day that they begin on.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -26,7 +26,7 @@ WITH totals AS (
         count(DISTINCT policy_domain) AS domains,
         max(date) AS last_day
     FROM daily_reporters
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY org_name
 ),
@@ -39,7 +39,7 @@ documents AS (
         sum(CASE WHEN conflict THEN 1 ELSE 0 END) AS conflicting_reports,
         sum(copies - 1) AS duplicates
     FROM reports
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY org_name
 )

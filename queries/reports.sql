@@ -2,7 +2,7 @@
 -- A search among the reports, the newest first. Counted by the day that they begin on.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 --   org     text  null    reporters whose name contains this, in any letter case
@@ -43,7 +43,7 @@ SELECT
     entry,
     report_key
 FROM reports
-WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+WHERE date > $until - $days AND date <= $until
   AND ($domain IS NULL OR policy_domain = lower($domain))
   AND ($org IS NULL OR contains(lower(org_name), lower($org)))
   AND ($id IS NULL OR contains(report_id, $id))

@@ -5,7 +5,7 @@
 -- A recognised service is not always one's own: others can send through it.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -31,7 +31,7 @@ WITH sent AS (
         sum(messages) AS messages,
         sum(CASE WHEN dmarc_pass THEN messages ELSE 0 END) AS passed_messages
     FROM daily_sources
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY policy_domain, source_ip, service, forwarding
 ),
@@ -81,7 +81,7 @@ named AS (
 policies AS (
     SELECT policy_domain, first_value(p ORDER BY range_end DESC, report_key) AS policy
     FROM reports
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until AND p IS NOT NULL
+    WHERE date > $until - $days AND date <= $until AND p IS NOT NULL
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY policy_domain
 )

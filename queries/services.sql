@@ -2,7 +2,7 @@
 -- The sending services that messages were recognised as, and how their messages fare.
 --
 -- parameters:
---   days    int   30      how many days, up to `until`
+--   days    days  30      how many days, up to `until`
 --   until   date  newest  the last day; by default the newest in the data
 --   domain  text  null    one policy domain; by default all
 -- columns:
@@ -28,7 +28,7 @@ WITH services AS (
         min(date) AS first_day,
         max(date) AS last_day
     FROM daily_senders
-    WHERE date > $until - $days * INTERVAL '1 day' AND date <= $until
+    WHERE date > $until - $days AND date <= $until
       AND ($domain IS NULL OR policy_domain = lower($domain))
     GROUP BY service
 )

@@ -14,7 +14,7 @@ use dmarcflow_stages::parse::Limits;
 use crate::config::Config;
 use crate::runner;
 use crate::source::files::Walk;
-use crate::topology::Parts;
+use crate::topology::{Parts, Topology, topology};
 
 /// A deployment: its configuration, and how to open its parts.
 pub struct App {
@@ -35,17 +35,19 @@ impl App {
         }
     }
 
-    /// Opens the log, which one process at a time may do.
-    pub fn log(&self) -> Result<Arc<dyn Log>> {
+    /// Opens the log, which one process at a time may do, with the topics of the topology.
+    pub fn open(&self) -> Result<(Arc<dyn Log>, Topology)> {
         let path = self.data().join("log");
         std::fs::create_dir_all(&path)
             .with_context(|| format!("cannot make the folder {}; choose another with --data", path.display()))?;
         let settings = LogSettings {
             memory_bytes: self.config.required("log.memory"),
             reserve_bytes: self.config.required("log.reserve"),
-            ..LogSettings::default()
         };
-        Ok(Arc::new(EmbeddedLog::open(&path, settings)?))
+        let log = EmbeddedLog::open(&path, settings)?;
+        let topology = topology(&self.parts()?);
+        log.create_topics(&topology.specs())?;
+        Ok((Arc::new(log), topology))
     }
 
     /// Opens the lake; tables that are missing are made.

@@ -2,7 +2,7 @@
 
 /// Aborts here when `DMARCFLOW_CRASH_AT` is `NAME:N` and this is the N-th time.
 #[cfg(debug_assertions)]
-pub fn point(name: &str) {
+pub(crate) fn point(name: &str) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
     static AT: LazyLock<Option<(String, u64)>> = LazyLock::new(|| {
@@ -20,4 +20,4 @@ pub fn point(name: &str) {
 }
 
 #[cfg(not(debug_assertions))]
-pub fn point(_name: &str) {}
+pub(crate) fn point(_name: &str) {}

@@ -78,6 +78,19 @@ impl Topology {
         Self { partitions, topics: Vec::new(), stages: Vec::new(), tables: Vec::new() }
     }
 
+    /// Topics and nothing else, for tests of the runner.
+    #[cfg(test)]
+    pub(crate) fn of(topics: impl IntoIterator<Item = TopicSpec>) -> Self {
+        let mut topology = Self::new(1);
+        topology.topics.extend(topics.into_iter().map(|spec| (spec, Keep::AsConfigured)));
+        topology
+    }
+
+    /// The topics, as the log is to make them.
+    pub fn specs(&self) -> Vec<TopicSpec> {
+        self.topics.iter().map(|(spec, _)| spec.clone()).collect()
+    }
+
     fn topic(mut self, name: &'static str, keep: Keep) -> Self {
         self.topics.push((TopicSpec { name, partitions: self.partitions, large_values: true }, keep));
         self

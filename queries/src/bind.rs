@@ -4,10 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
+use arrow::datatypes::IntervalMonthDayNano;
 use chrono::NaiveDate;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Statement as Sql, Value, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{
+    CastKind, DataType, Expr, Statement as Sql, Value, visit_expressions_mut,
+};
 
 use crate::error::{QueryError, closest};
 use crate::header::{Header, ParameterType};
@@ -16,6 +19,10 @@ use crate::header::{Header, ParameterType};
 pub type Params = BTreeMap<String, String>;
 
 const NEWEST: &str = "newest";
+
+/// The longest span of days.
+const MOST_DAYS: i32 = 36_525;
+const DAYS: &str = "a number of days, at most 36525";
 
 /// The values of a statement's parameters, not yet of their types.
 #[derive(Debug)]
@@ -30,8 +37,12 @@ impl Values {
             values.insert(parameter.name.clone(), (parameter.r#type, parameter.default.clone()));
         }
         for (name, value) in given {
-            let r#type = header.parameter(name).map_or_else(|| looks_like(value), |parameter| parameter.r#type);
-            values.insert(name.clone(), (r#type, Some(value.trim().to_owned()).filter(|text| !text.is_empty())));
+            let r#type =
+                header.parameter(name).map_or_else(|| looks_like(value), |parameter| parameter.r#type);
+            values.insert(
+                name.clone(),
+                (r#type, Some(value.trim().to_owned()).filter(|text| !text.is_empty())),
+            );
         }
         Self(values)
     }
@@ -79,11 +90,12 @@ impl Values {
     /// The values in their types.
     pub(crate) fn scalars(&self, newest: Option<i32>) -> Result<HashMap<String, ScalarValue>, QueryError> {
         let scalar = |(name, (r#type, text)): (&String, &(ParameterType, Option<String>))| {
-            let value = scalar(*r#type, text.as_deref(), newest).map_err(|expected| QueryError::Parameter {
-                name: name.clone(),
-                value: text.clone().unwrap_or_default(),
-                expected,
-            })?;
+            let value =
+                scalar(*r#type, text.as_deref(), newest).map_err(|expected| QueryError::Parameter {
+                    name: name.clone(),
+                    value: text.clone().unwrap_or_default(),
+                    expected,
+                })?;
             Ok((name.clone(), value))
         };
         self.0.iter().map(scalar).collect()
@@ -117,32 +129,51 @@ fn cast(expr: &mut Expr, r#type: ParameterType) {
         ParameterType::Float => DataType::DoublePrecision,
         ParameterType::Bool => DataType::Boolean,
         ParameterType::Date => DataType::Date,
+        ParameterType::Days => DataType::Interval { fields: None, precision: None },
     };
     let inner = std::mem::replace(expr, Expr::value(Value::Null));
     *expr = Expr::Cast { kind: CastKind::Cast, expr: Box::new(inner), data_type, array: false, format: None };
 }
 
-fn scalar(r#type: ParameterType, text: Option<&str>, newest: Option<i32>) -> Result<ScalarValue, &'static str> {
+fn scalar(
+    r#type: ParameterType,
+    text: Option<&str>,
+    newest: Option<i32>,
+) -> Result<ScalarValue, &'static str> {
     Ok(match r#type {
         ParameterType::Text => ScalarValue::Utf8(text.map(str::to_owned)),
         ParameterType::Int => ScalarValue::Int64(parse(text, "a whole number")?),
         ParameterType::Float => ScalarValue::Float64(parse(text, "a number")?),
         ParameterType::Bool => ScalarValue::Boolean(parse(text, "true or false")?),
+        ParameterType::Days => ScalarValue::IntervalMonthDayNano(match parse::<i32>(text, DAYS)? {
+            None => None,
+            Some(days) if (0..=MOST_DAYS).contains(&days) => Some(IntervalMonthDayNano::new(0, days, 0)),
+            Some(_) => return Err(DAYS),
+        }),
         ParameterType::Date => ScalarValue::Date32(match text {
             None => None,
-            Some(text) => date(text, newest).ok_or("a date such as 2026-01-31, nor `newest` or `newest-7`")?,
+            Some(text) => {
+                date(text, newest).ok_or("a date such as 2026-01-31, nor `newest` or `newest-7`")?
+            }
         }),
     })
 }
 
-fn parse<T: std::str::FromStr>(text: Option<&str>, expected: &'static str) -> Result<Option<T>, &'static str> {
+fn parse<T: std::str::FromStr>(
+    text: Option<&str>,
+    expected: &'static str,
+) -> Result<Option<T>, &'static str> {
     text.map(|text| text.parse().map_err(|_| expected)).transpose()
 }
 
 /// Days since 1970-01-01; `Some(None)` is the newest day of a lake without any.
 fn date(text: &str, newest: Option<i32>) -> Option<Option<i32>> {
     if let Some(rest) = text.strip_prefix(NEWEST) {
-        let back = if rest.is_empty() { 0 } else { rest.strip_prefix('-')?.parse().ok().filter(|days: &i32| *days >= 0)? };
+        let back = if rest.is_empty() {
+            0
+        } else {
+            rest.strip_prefix('-')?.parse().ok().filter(|days: &i32| *days >= 0)?
+        };
         return Some(newest.map(|newest| newest.saturating_sub(back)));
     }
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
@@ -171,14 +202,30 @@ mod tests {
     #[test]
     fn values_are_read_as_their_types() {
         let newest = Some(20_000);
-        assert_eq!(scalar(ParameterType::Date, Some("newest"), newest), Ok(ScalarValue::Date32(Some(20_000))));
-        assert_eq!(scalar(ParameterType::Date, Some("newest-30"), newest), Ok(ScalarValue::Date32(Some(19_970))));
-        assert_eq!(scalar(ParameterType::Date, Some("1970-01-11"), newest), Ok(ScalarValue::Date32(Some(10))));
+        assert_eq!(
+            scalar(ParameterType::Date, Some("newest"), newest),
+            Ok(ScalarValue::Date32(Some(20_000)))
+        );
+        assert_eq!(
+            scalar(ParameterType::Date, Some("newest-30"), newest),
+            Ok(ScalarValue::Date32(Some(19_970)))
+        );
+        assert_eq!(
+            scalar(ParameterType::Date, Some("1970-01-11"), newest),
+            Ok(ScalarValue::Date32(Some(10)))
+        );
         assert_eq!(scalar(ParameterType::Date, Some("newest"), None), Ok(ScalarValue::Date32(None)));
         assert!(scalar(ParameterType::Date, Some("newest--3"), newest).is_err());
         assert!(scalar(ParameterType::Date, Some("2026-02-30"), newest).is_err());
         assert!(scalar(ParameterType::Int, Some("3 OR 1=1"), newest).is_err());
-        assert_eq!(scalar(ParameterType::Text, Some("' OR 1=1"), newest), Ok(ScalarValue::Utf8(Some("' OR 1=1".to_owned()))));
+        assert_eq!(
+            scalar(ParameterType::Text, Some("' OR 1=1"), newest),
+            Ok(ScalarValue::Utf8(Some("' OR 1=1".to_owned())))
+        );
+        let week = ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(0, 7, 0)));
+        assert_eq!(scalar(ParameterType::Days, Some("7"), newest), Ok(week));
+        assert!(scalar(ParameterType::Days, Some("-7"), newest).is_err());
+        assert!(scalar(ParameterType::Days, Some("99999999"), newest).is_err());
         assert_eq!(scalar(ParameterType::Bool, None, newest), Ok(ScalarValue::Boolean(None)));
     }
 

@@ -60,9 +60,9 @@ impl QueryError {
         match error.find_root() {
             DataFusionError::SQL(parser, _) => Self::of_parser(parser, sql),
             DataFusionError::ResourcesExhausted(_) => Self::Memory(first_line(error.find_root())),
-            DataFusionError::SchemaError(..) | DataFusionError::Plan(_) | DataFusionError::NotImplemented(_) => {
-                Self::Plan(plain(&error))
-            }
+            DataFusionError::SchemaError(..)
+            | DataFusionError::Plan(_)
+            | DataFusionError::NotImplemented(_) => Self::Plan(plain(&error)),
             _ => Self::Failed(plain(&error)),
         }
     }
@@ -73,7 +73,8 @@ impl QueryError {
             ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.clone(),
             ParserError::RecursionLimitExceeded => "the query is nested too deeply".to_owned(),
         };
-        let excerpt = place(&message).and_then(|(line, column)| excerpt(sql, line, column)).unwrap_or_default();
+        let excerpt =
+            place(&message).and_then(|(line, column)| excerpt(sql, line, column)).unwrap_or_default();
         Self::Syntax { message, excerpt }
     }
 }

@@ -6,7 +6,7 @@
 //! -- What share of the messages passed DMARC, a row a day.
 //! --
 //! -- parameters:
-//! --   days   int   30      how many days, up to `until`
+//! --   days   days  30      how many days, up to `until`
 //! --   until  date  newest  the last day
 //! -- columns:
 //! --   date      the UTC day
@@ -14,7 +14,7 @@
 //! ```
 //!
 //! The first line is the title, the lines up to the first section are the description. A parameter has a
-//! name, a type (`text`, `int`, `float`, `bool`, `date`), a default and a meaning; a default of `null`
+//! name, a type (`text`, `int`, `float`, `bool`, `date`, `days`), a default and a meaning; a default of `null`
 //! means absent, and a date's default may be `newest` or `newest-N`, counted in days. A line that
 //! is indented further continues the one before it.
 
@@ -47,6 +47,8 @@ pub enum ParameterType {
     Float,
     Bool,
     Date,
+    /// A span of whole days, given as their number; an interval in SQL.
+    Days,
 }
 
 impl ParameterType {
@@ -57,6 +59,7 @@ impl ParameterType {
             "float" => Self::Float,
             "bool" => Self::Bool,
             "date" => Self::Date,
+            "days" => Self::Days,
             _ => return None,
         })
     }
@@ -69,6 +72,7 @@ impl ParameterType {
             Self::Float => "float",
             Self::Bool => "bool",
             Self::Date => "date",
+            Self::Days => "days",
         }
     }
 }
@@ -105,11 +109,19 @@ impl Header {
         Ok(header)
     }
 
-    fn line(&mut self, section: &Section, text: &str, indentation: usize, line: usize) -> Result<(), QueryError> {
+    fn line(
+        &mut self,
+        section: &Section,
+        text: &str,
+        indentation: usize,
+        line: usize,
+    ) -> Result<(), QueryError> {
         let wrong = |problem: String| QueryError::Header { line, problem };
         let continued = indentation >= CONTINUED;
         match section {
-            Section::Description if self.title.is_empty() => self.title = text.trim_end_matches('.').to_owned(),
+            Section::Description if self.title.is_empty() => {
+                self.title = text.trim_end_matches('.').to_owned()
+            }
             Section::Description => join(&mut self.description, text),
             _ if text.is_empty() => {}
             Section::Parameters if continued => {
@@ -141,7 +153,7 @@ fn parameter(text: &str) -> Result<Parameter, String> {
     let (r#type, rest) = rest.trim_start().split_once(char::is_whitespace).ok_or(SHAPE)?;
     let (default, meaning) = rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
     let r#type = ParameterType::named(r#type)
-        .ok_or_else(|| format!("`{}` is no type; types are text, int, float, bool and date", r#type))?;
+        .ok_or_else(|| format!("`{}` is no type; types are text, int, float, bool, date and days", r#type))?;
     if default.is_empty() {
         return Err(SHAPE.to_owned());
     }
@@ -175,7 +187,10 @@ mod tests {
         assert_eq!(header.title, "Pass rate");
         assert_eq!(header.description, "By day, in UTC.");
         let days = header.parameter("days").unwrap();
-        assert_eq!((days.r#type, days.default.as_deref(), days.meaning.as_str()), (ParameterType::Int, Some("30"), "how many days"));
+        assert_eq!(
+            (days.r#type, days.default.as_deref(), days.meaning.as_str()),
+            (ParameterType::Int, Some("30"), "how many days")
+        );
         assert_eq!(header.parameter("domain").unwrap().default, None);
         let columns: Vec<_> = header.columns.iter().map(|c| (c.name.as_str(), c.meaning.as_str())).collect();
         assert_eq!(columns, [("date", "the day"), ("rate", "in percent")]);
@@ -185,7 +200,10 @@ mod tests {
     fn a_text_without_a_header_has_none_and_a_wrong_one_names_the_line() {
         assert_eq!(Header::parse("SELECT 1").unwrap(), Header::default());
         let error = Header::parse("-- T\n-- parameters:\n--   days number 30 x").unwrap_err();
-        assert_eq!(error.to_string(), "header of the SQL text, line 3: `number` is no type; types are text, int, float, bool and date");
+        assert_eq!(
+            error.to_string(),
+            "header of the SQL text, line 3: `number` is no type; types are text, int, float, bool, date and days"
+        );
         assert!(Header::parse("-- T\n-- parameters:\n--   days int").is_err());
     }
 }

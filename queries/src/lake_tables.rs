@@ -41,18 +41,23 @@ impl TablesAt {
         match Url::parse(location) {
             Ok(url) if location.contains("://") => match url.scheme() {
                 "file" => {
-                    let path = url.to_file_path().map_err(|()| refused("the URL is no absolute path".to_owned()))?;
+                    let path =
+                        url.to_file_path().map_err(|()| refused("the URL is no absolute path".to_owned()))?;
                     Self::folder(&path).map_err(refused)
                 }
                 "s3" | "s3a" => Self::s3(url, storage).map_err(refused),
-                other => Err(refused(format!("`{other}` is not supported; give a path, s3://BUCKET/PREFIX or file:///PATH"))),
+                other => Err(refused(format!(
+                    "`{other}` is not supported; give a path, s3://BUCKET/PREFIX or file:///PATH"
+                ))),
             },
             _ => Self::folder(FsPath::new(location)).map_err(refused),
         }
     }
 
     fn folder(path: &FsPath) -> Result<Self, String> {
-        let path = path.canonicalize().map_err(|e| format!("{e}; ingest reports into it first, or name another one"))?;
+        let path = path
+            .canonicalize()
+            .map_err(|e| format!("{e}; ingest reports into it first, or name another one"))?;
         if !path.is_dir() {
             return Err("it is not a folder".to_owned());
         }
@@ -62,7 +67,11 @@ impl TablesAt {
     }
 
     fn s3(mut url: Url, storage: &BTreeMap<String, String>) -> Result<Self, String> {
-        let retry = RetryConfig { max_retries: STORE_RETRIES, retry_timeout: STORE_TIMEOUT, ..RetryConfig::default() };
+        let retry = RetryConfig {
+            max_retries: STORE_RETRIES,
+            retry_timeout: STORE_TIMEOUT,
+            ..RetryConfig::default()
+        };
         let mut builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_retry(retry);
         for (name, value) in storage {
             let key = AmazonS3ConfigKey::from_str(&name.to_ascii_lowercase())
@@ -90,8 +99,10 @@ impl TablesAt {
     /// The log of the table of that name.
     pub(crate) fn log(&self, table: &str) -> Result<LogStoreRef, QueryError> {
         let url = self.url.join(&format!("{table}/"));
-        let url = url.map_err(|e| QueryError::Location { location: self.url.to_string(), reason: e.to_string() })?;
-        let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&self.root), self.prefix.clone().join(table)));
+        let url =
+            url.map_err(|e| QueryError::Location { location: self.url.to_string(), reason: e.to_string() })?;
+        let store: Arc<dyn ObjectStore> =
+            Arc::new(PrefixStore::new(Arc::clone(&self.root), self.prefix.clone().join(table)));
         Ok(default_logstore(store, Arc::clone(&self.root), &url, &StorageConfig::default()))
     }
 }

@@ -15,7 +15,7 @@ mod header;
 mod lake_tables;
 mod library;
 mod newest;
-//pub mod prompt;
+pub mod prompt;
 mod read_only;
 mod run;
 mod session;

@@ -84,7 +84,8 @@ mod tests {
     #[test]
     fn every_file_of_the_folder_is_in_the_library() {
         let folder = std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
-        let names = folder.filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".sql").map(str::to_owned));
+        let names = folder
+            .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".sql").map(str::to_owned));
         let listed: BTreeSet<_> = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(names.collect::<BTreeSet<_>>(), listed);
     }

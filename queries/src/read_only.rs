@@ -44,5 +44,7 @@ fn refused(statement: &impl std::fmt::Display) -> QueryError {
     let text = statement.to_string();
     let keyword = |word: &&str| word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
     let words: Vec<_> = text.split_whitespace().take(WORDS).take_while(keyword).collect();
-    QueryError::ReadOnly { statement: if words.is_empty() { "this statement".to_owned() } else { words.join(" ") } }
+    QueryError::ReadOnly {
+        statement: if words.is_empty() { "this statement".to_owned() } else { words.join(" ") },
+    }
 }

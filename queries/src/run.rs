@@ -72,7 +72,8 @@ fn parse(sql: &str) -> Result<Statement, QueryError> {
 
 /// Refuses names of tables that do not exist, with a suggestion.
 fn known_tables(state: &SessionState, statement: &Statement) -> Result<(), QueryError> {
-    let references = state.resolve_table_references(statement).map_err(|error| QueryError::of_engine(error, ""))?;
+    let references =
+        state.resolve_table_references(statement).map_err(|error| QueryError::of_engine(error, ""))?;
     for reference in references {
         let ours = match &reference {
             TableReference::Bare { .. } => true,
@@ -83,7 +84,8 @@ fn known_tables(state: &SessionState, statement: &Statement) -> Result<(), Query
         };
         let known = reference.schema().is_none_or(|schema| schema == catalog::SCHEMA)
             && catalog::names().any(|name| name == reference.table());
-        if ours && !known {
+        let function = matches!(&reference, TableReference::Bare { table } if state.table_functions().contains_key(table.as_ref()));
+        if ours && !known && !function {
             return Err(QueryError::UnknownTable {
                 name: reference.to_string(),
                 suggestion: closest(reference.table(), catalog::names()),
@@ -118,7 +120,12 @@ impl Answer {
     }
 
     /// Runs the query and writes its rows as they come. Gives their number.
-    pub async fn write(self, format: Format, style: &TableStyle, out: &mut (dyn Write + Send)) -> Result<u64, QueryError> {
+    pub async fn write(
+        self,
+        format: Format,
+        style: &TableStyle,
+        out: &mut (dyn Write + Send),
+    ) -> Result<u64, QueryError> {
         let plan = self.is_plan();
         let mut writer = format::writer(format, style, plan, &self.schema(), out)?;
         let mut stream = self.stream().await?;

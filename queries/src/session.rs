@@ -64,7 +64,9 @@ impl Session {
         let at = TablesAt::open(location, &options.storage)?;
         let base = state(options).map_err(|e| QueryError::of_engine(e, ""))?;
         base.runtime_env().register_object_store(at.url(), Arc::clone(at.root()));
-        let table = |table: &'static dmarcflow_schemas::Table| Ok((table.name, CurrentTable::new(table, at.log(table.name)?)));
+        let table = |table: &'static dmarcflow_schemas::Table| {
+            Ok((table.name, CurrentTable::new(table, at.log(table.name)?)))
+        };
         let tables = TABLES.iter().map(table).collect::<Result<Tables, QueryError>>()?;
         Ok(Self { base: Arc::new(base), tables: Arc::new(tables) })
     }
@@ -99,5 +101,9 @@ fn state(options: &Options) -> datafusion::error::Result<SessionState> {
         .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
         .with_disk_manager_builder(disk)
         .build_arc()?;
-    Ok(SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build())
+    Ok(SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build())
 }

@@ -58,9 +58,15 @@ impl CurrentTable {
         let mut known = self.known.lock().await;
         self.follow(&mut known).await.map_err(|e| self.failed(e))?;
         let Some(known) = known.as_ref() else { return Ok(Vec::new()) };
-        let files = known.table.snapshot().and_then(|state| state.add_actions_batches(true)).map_err(|e| self.failed(e))?;
+        let files = known
+            .table
+            .snapshot()
+            .and_then(|state| state.add_actions_batches(true))
+            .map_err(|e| self.failed(e))?;
         let column = format!("partition.{PARTITION}");
-        let dates = files.iter().filter_map(|files| files.column_by_name(&column)?.as_primitive_opt::<Date32Type>().cloned());
+        let dates = files
+            .iter()
+            .filter_map(|files| files.column_by_name(&column)?.as_primitive_opt::<Date32Type>().cloned());
         Ok(dates.flat_map(|dates| dates.iter().flatten().collect::<Vec<_>>()).collect())
     }
 

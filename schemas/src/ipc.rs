@@ -102,3 +102,73 @@ fn absent(field: &FieldRef, rows: usize) -> Result<ArrayRef, IpcError> {
 pub fn schema(fields: impl Into<arrow::datatypes::Fields>) -> SchemaRef {
     Arc::new(Schema::new(fields.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::{Column, Type, fields};
+    use arrow::array::{Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
+
+    const INNER_1: &[Column] = &[Column::required("domain", Type::Utf8, "", "")];
+    const INNER_2: &[Column] =
+        &[Column::required("domain", Type::Utf8, "", ""), Column::optional("selector", Type::Utf8, "", "")];
+    const VERSION_1: &[Column] = &[
+        Column::required("name", Type::Utf8, "", ""),
+        Column::required("dropped", Type::Int64, "", ""),
+        Column::required("dkim", Type::StructList(INNER_1), "", ""),
+    ];
+    const VERSION_2: &[Column] = &[
+        Column::required("dkim", Type::StructList(INNER_2), "", ""),
+        Column::required("name", Type::Utf8, "", ""),
+        Column::optional("added", Type::Int64, "", ""),
+    ];
+
+    fn written_by_version_1() -> Vec<u8> {
+        let DataType::List(item) = VERSION_1[2].r#type.arrow() else { panic!("a list") };
+        let DataType::Struct(inner) = item.data_type() else { panic!("of structs") };
+        let domains: ArrayRef = Arc::new(StringArray::from(vec!["a.example", "b.example", "c.example"]));
+        let values = StructArray::new(inner.clone(), vec![domains], None);
+        let offsets = arrow::buffer::OffsetBuffer::from_lengths([2, 1]);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(vec!["x", "y"])),
+            Arc::new(Int64Array::from(vec![1, 2])),
+            Arc::new(ListArray::new(item, offsets, Arc::new(values), None)),
+        ];
+        encode(&RecordBatch::try_new(schema(fields(VERSION_1)), columns).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_message_of_version_n_is_read_by_n_plus_1_and_the_other_way_round() {
+        let wanted = schema(fields(VERSION_2));
+        let batch = decode(&written_by_version_1(), &wanted).unwrap();
+        assert_eq!(batch.schema(), wanted);
+        assert_eq!(batch["name"].as_string::<i32>().value(1), "y");
+        assert_eq!(batch["added"].as_primitive::<Int64Type>().null_count(), 2);
+        let first = batch["dkim"].as_list::<i32>().value(0);
+        assert_eq!(first.as_struct()["domain"].as_string::<i32>().value(1), "b.example");
+        assert!(first.as_struct()["selector"].is_null(0));
+
+        let error = decode(&encode(&batch).unwrap(), &schema(fields(VERSION_1))).unwrap_err();
+        assert_eq!(error.to_string(), "required column `dropped` is missing", "what a version drops, it must not require");
+    }
+
+    #[test]
+    fn every_message_reads_what_it_wrote() {
+        let schemas = [crate::report::SCHEMA.clone(), crate::report::MARK_SCHEMA.clone()];
+        let rollups = crate::rollup::Rollup::ALL.map(crate::rollup::Rollup::schema);
+        for schema in schemas.into_iter().chain(rollups) {
+            let empty = RecordBatch::new_empty(Arc::clone(&schema));
+            assert_eq!(decode(&encode(&empty).unwrap(), &schema).unwrap().schema(), schema);
+        }
+    }
+
+    #[test]
+    fn what_is_no_batch_is_an_error() {
+        let schema = crate::report::SCHEMA.clone();
+        assert!(matches!(decode(b"rubbish", &schema), Err(IpcError::Arrow(_))));
+        let mut cut = written_by_version_1();
+        cut.truncate(cut.len() / 2);
+        assert!(decode(&cut, &schema).is_err());
+    }
+}

@@ -123,6 +123,18 @@ fn write_durably(staged: &FsPath, payload: &PutPayload) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Writes a file that is new, and the folder that it is in where that is missing. Not durable yet.
+pub(crate) fn write_new(path: &FsPath, bytes: &[u8]) -> io::Result<()> {
+    let mut file = match File::create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path.parent().unwrap_or(path))?;
+            File::create_new(path)?
+        }
+        other => other?,
+    };
+    file.write_all(bytes)
+}
+
 fn flush_folder(folder: &FsPath) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }

@@ -19,7 +19,7 @@ pub enum LakeError {
     Full { table: String, during: &'static str, source: Cause },
     #[error("the store of table `{table}` failed while {during}; trying again later may help: {source}")]
     Away { table: String, during: &'static str, source: Cause },
-    #[error("the store of table `{table}` refused {during}; check its credentials and permissions: {source}")]
+    #[error("the store of table `{table}` refused, {during}; check bucket, credentials and permissions: {source}")]
     Refused { table: String, during: &'static str, source: Cause },
     #[error("column `{column}` of table `{table}` {problem}: {remedy}")]
     Schema { table: String, column: String, problem: String, remedy: &'static str },
@@ -115,10 +115,18 @@ fn io_kind(error: &io::Error) -> Kind {
 
 fn store_kind(error: &StoreError) -> Kind {
     match error {
+        StoreError::Generic { source, .. } if is_refusal(&source.to_string()) => Kind::Refused,
         StoreError::Generic { .. } | StoreError::JoinError { .. } => Kind::Away,
         StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => Kind::Refused,
         _ => Kind::Other,
     }
+}
+
+/// Whether a server answered that the request can never succeed: a status 4xx that does not ask to try
+/// again. Lists and deletes have it in their text only.
+fn is_refusal(text: &str) -> bool {
+    let status = text.split_once("status code: ").and_then(|(_, rest)| rest.get(..3));
+    status.is_some_and(|status| status.starts_with('4') && !["408", "409", "425", "429"].contains(&status))
 }
 
 #[cfg(test)]
@@ -138,6 +146,17 @@ mod tests {
         assert!(matches!(DURING.error(generic(io::ErrorKind::PermissionDenied)), LakeError::Refused { .. }));
         assert!(!DURING.error(generic(io::ErrorKind::PermissionDenied)).is_transient());
         assert!(DURING.error(generic(io::ErrorKind::TimedOut)).is_transient());
+    }
+
+    #[test]
+    fn a_server_that_refuses_is_told_from_one_that_is_busy() {
+        let answer = |status: &str| StoreError::Generic {
+            store: "S3",
+            source: format!("Server returned non-2xx status code: {status} Text").into(),
+        };
+        assert!(matches!(DURING.error(answer("404")), LakeError::Refused { .. }));
+        assert!(DURING.error(answer("429")).is_transient());
+        assert!(DURING.error(answer("503")).is_transient());
     }
 
     #[test]

@@ -136,7 +136,7 @@ fn records(stats: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use deltalake::kernel::Transaction;
+    use deltalake::kernel::{DeletionVectorDescriptor, StorageType, Transaction};
 
     fn add(date: &str, path: &str) -> Action {
         Action::Add(Add {
@@ -167,7 +167,13 @@ mod tests {
     fn a_deletion_vector_is_not_passed_over() {
         let mut with = add("2024-01-01", "a");
         if let Action::Add(add) = &mut with {
-            add.deletion_vector = Some(Default::default());
+            add.deletion_vector = Some(DeletionVectorDescriptor {
+                storage_type: StorageType::UuidRelativePath,
+                path_or_inline_dv: "x".to_owned(),
+                offset: None,
+                size_in_bytes: 1,
+                cardinality: 1,
+            });
         }
         assert!(Index::default().apply(&[with]).is_err());
     }

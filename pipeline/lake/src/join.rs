@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use futures::{StreamExt, TryStreamExt};
+use bytes::Bytes;
+use futures::StreamExt;
 
 use crate::commit::blocking;
 use crate::error::{Cause, LakeError};
@@ -54,23 +55,35 @@ impl Handle {
         changes: bool,
     ) -> Result<Encoded, LakeError> {
         let failed = self.during("reading files to join");
+        let (rows, bytes) = files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
+        let (this, marks) = (Arc::clone(self), marks.cloned());
+        if rows <= IN_MEMORY_ROWS && bytes <= IN_MEMORY_BYTES {
+            let contents = self.place.read(files.iter().map(read::path).collect()).await.map_err(|e| failed.error(e))?;
+            return blocking(self, move || this.join_contents(date, contents, marks.as_deref(), changes)).await;
+        }
         let mut inputs = Vec::with_capacity(files.len());
         for file in files {
-            inputs.push(self.input(date, file, marks.cloned()).await.map_err(|e| failed.error(e))?);
+            inputs.push(self.input(date, file, marks.clone()).await.map_err(|e| failed.error(e))?);
         }
-        let (rows, bytes) = files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
-        let this = Arc::clone(self);
-        if rows <= IN_MEMORY_ROWS && bytes <= IN_MEMORY_BYTES {
-            let batches = in_memory(inputs).await.map_err(|e| failed.error(e))?;
-            blocking(self, move || this.join_batches(date, &batches, changes)).await
-        } else {
-            let runtime = tokio::runtime::Handle::current();
-            let join = move || {
-                let joined = runtime.block_on(this.join_streams(date, inputs, rows, changes));
-                joined.map_err(|e| this.during("joining files").error(e))
-            };
-            blocking(self, join).await
+        let runtime = tokio::runtime::Handle::current();
+        let join = move || {
+            let joined = runtime.block_on(this.join_streams(date, inputs, rows, changes));
+            joined.map_err(|e| this.during("joining files").error(e))
+        };
+        blocking(self, join).await
+    }
+
+    fn join_contents(&self, date: i32, contents: Vec<Bytes>, marks: Option<&Marks>, changes: bool) -> Result<Encoded, LakeError> {
+        let mut batches = Vec::with_capacity(contents.len());
+        for content in contents {
+            let rows = read::decode(content, &self.order.file_schema).map_err(|e| self.during("reading files to join").error(e))?;
+            for batch in rows {
+                let marked = marks.map_or(Ok(None), |marks| marks.apply(date, &batch));
+                batches.push(marked.map_err(|e| self.during("applying marks").rows(e))?.unwrap_or(batch));
+            }
         }
+        let part = self.order.join(date, &batches).map_err(|e| self.during("joining files").rows(e))?;
+        self.encode(&part, changes)
     }
 
     async fn input(&self, date: i32, file: &DataFile, marks: Option<Arc<Marks>>) -> Result<Batches, Cause> {
@@ -78,11 +91,6 @@ impl Handle {
         let Some(marks) = marks else { return Ok(batches) };
         let mark = move |batch: RecordBatch| Ok(marks.apply(date, &batch)?.unwrap_or(batch));
         Ok(batches.map(move |batch| batch.and_then(&mark)).boxed())
-    }
-
-    fn join_batches(&self, date: i32, batches: &[RecordBatch], changes: bool) -> Result<Encoded, LakeError> {
-        let part = self.order.join(date, batches).map_err(|e| self.during("joining files").rows(e))?;
-        self.encode(&part, changes)
     }
 
     async fn join_streams(&self, date: i32, inputs: Vec<Batches>, rows: u64, changes: bool) -> Result<Encoded, Cause> {
@@ -93,12 +101,4 @@ impl Handle {
         }
         Ok(writer.finish(date, changes)?)
     }
-}
-
-async fn in_memory(inputs: Vec<Batches>) -> Result<Vec<RecordBatch>, Cause> {
-    let mut batches = Vec::new();
-    for input in inputs {
-        batches.extend(input.try_collect::<Vec<_>>().await?);
-    }
-    Ok(batches)
 }

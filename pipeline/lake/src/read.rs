@@ -13,7 +13,7 @@ use futures::{FutureExt, StreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 use object_store::path::Path;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
@@ -23,6 +23,9 @@ use crate::index::DataFile;
 
 /// Rows that a reader decodes at a time.
 const BATCH_ROWS: usize = 1024;
+
+/// Rows that are decoded at a time of a file that is in memory.
+const WHOLE_ROWS: usize = 64 * 1024;
 
 /// A file up to this size is fetched whole, with one request.
 const WHOLE_BYTES: u64 = 256 * 1024;
@@ -93,6 +96,12 @@ pub(crate) type Batches = BoxStream<'static, Result<RecordBatch, Cause>>;
 /// program perhaps, never by this one.
 pub(crate) fn path(file: &DataFile) -> Path {
     Path::parse(&*file.path).unwrap_or_else(|_| Path::from(&*file.path))
+}
+
+/// The rows in a data file's content.
+pub(crate) fn decode(content: Bytes, schema: &SchemaRef) -> Result<Vec<RecordBatch>, Cause> {
+    let batches = ParquetRecordBatchReaderBuilder::try_new(content)?.with_batch_size(WHOLE_ROWS).build()?;
+    batches.map(|batch| Ok(ipc::conform(batch?, schema)?)).collect()
 }
 
 /// Opens a data file of a table.

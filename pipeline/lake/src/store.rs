@@ -1,20 +1,26 @@
 //! Where a lake is: a folder or an object store, named by path or URL.
 
+use std::io;
 use std::path::{Path as FsPath, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt, RetryConfig};
 use url::Url;
 
-use crate::durable::DurableDisk;
-use crate::error::LakeError;
+use crate::durable::{self, DurableDisk};
+use crate::error::{Cause, LakeError};
 use crate::options::Options;
+
+/// Requests to an object store under way at a time.
+const REQUESTS_AT_A_TIME: usize = 8;
 
 /// A lake's location, opened.
 #[derive(Debug, Clone)]
@@ -97,6 +103,46 @@ impl Location {
         let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&self.root), prefix));
         let log = default_logstore(Arc::clone(&store), Arc::clone(&self.root), &url, &StorageConfig::default());
         Ok(Place { log, store, folder: self.folder.as_ref().map(|folder| folder.join(name)) })
+    }
+}
+
+impl Place {
+    /// Writes files that are new, by path and content; `written` is called after each. In a folder they are
+    /// written in place: nobody looks for them until the log names them.
+    pub(crate) async fn write(&self, files: Vec<(Path, Bytes)>, written: impl Fn() + Send + Sync + Clone + 'static) -> Result<(), Cause> {
+        if let Some(folder) = self.folder.clone() {
+            let write = move || {
+                for (path, bytes) in files {
+                    durable::write_new(&folder.join(path.as_ref()), &bytes)?;
+                    written();
+                }
+                Ok::<_, io::Error>(())
+            };
+            return Ok(tokio::task::spawn_blocking(write).await??);
+        }
+        let puts = stream::iter(files).map(|(path, bytes)| {
+            let (store, written) = (Arc::clone(&self.store), written.clone());
+            async move {
+                store.put(&path, bytes.into()).await?;
+                written();
+                Ok::<_, Cause>(())
+            }
+        });
+        puts.buffer_unordered(REQUESTS_AT_A_TIME).try_collect().await
+    }
+
+    /// The contents of files, in their order.
+    pub(crate) async fn read(&self, paths: Vec<Path>) -> Result<Vec<Bytes>, Cause> {
+        if let Some(folder) = self.folder.clone() {
+            let read = move || paths.into_iter().map(|path| std::fs::read(folder.join(path.as_ref())).map(Bytes::from)).collect();
+            let contents: io::Result<Vec<Bytes>> = tokio::task::spawn_blocking(read).await?;
+            return Ok(contents?);
+        }
+        let gets = stream::iter(paths).map(|path| {
+            let store = Arc::clone(&self.store);
+            async move { Ok::<_, Cause>(store.get(&path).await?.bytes().await?) }
+        });
+        gets.buffered(REQUESTS_AT_A_TIME).try_collect().await
     }
 }
 

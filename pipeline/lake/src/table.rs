@@ -16,8 +16,7 @@ use deltalake::logstore::{CommitOrBytes, LogStore as _, get_actions};
 use deltalake::protocol::DeltaOperation;
 use deltalake::table::state::DeltaTableState;
 use dmarcflow_schemas::tables::Table;
-use futures::{StreamExt, TryStreamExt, stream};
-use object_store::ObjectStoreExt;
+use futures::{StreamExt, stream};
 use object_store::path::Path;
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
@@ -33,9 +32,6 @@ use crate::store::Place;
 /// How long the index may stand still before it is read anew: entries are kept for days, and one
 /// that had expired would look like one that was never written.
 const READ_ANEW: Duration = Duration::from_secs(3600);
-
-/// Data files that are on their way to the store at a time.
-const WRITES_AT_A_TIME: usize = 8;
 
 /// See the module.
 pub(crate) struct Handle {
@@ -167,13 +163,9 @@ impl Handle {
 
     /// Writes data files, which are in no table yet. If one fails, those that were written are removed.
     pub(crate) async fn put(&self, files: &[Encoded]) -> Result<(), LakeError> {
-        let files_and_bytes: Vec<_> = files.iter().map(|file| (Path::from(file.add.path.as_str()), file.bytes.clone())).collect();
-        let writes = stream::iter(files_and_bytes).map(|(path, bytes)| async move {
-            let written = self.place.store.put(&path, bytes.into()).await;
-            self.options.step(Step::FileWritten);
-            written
-        });
-        let written: Result<Vec<_>, _> = writes.buffer_unordered(WRITES_AT_A_TIME).try_collect().await;
+        let contents = files.iter().map(|file| (Path::from(file.add.path.as_str()), file.bytes.clone())).collect();
+        let options = self.options.clone();
+        let written = self.place.write(contents, move || options.step(Step::FileWritten)).await;
         if let Err(error) = written {
             self.discard(files.iter().map(|file| file.add.path.clone())).await;
             return Err(self.during("writing data files").error(error));

@@ -28,7 +28,7 @@ for table in ["records", "reports", "daily"]:
     rows, messages, days, first = duckdb.sql(
         "SELECT count(*), sum(messages)::BIGINT, count(DISTINCT date), min(date)::DATE "
         f"FROM read_parquet('{copy}/{table}/*/*.parquet', hive_partitioning = true)"
-    ).fetchone()
+    ).fetchall()[0]
     seen["duckdb"][table] = {"rows": rows, "messages": messages, "days": days, "first": str(first)}
 
 records = polars.read_delta(f"{lake}/records")
@@ -40,6 +40,6 @@ scan = polars.scan_delta(f"{lake}/records")
 parts = [scan.filter(polars.col("policy_domain") == name).collect().height for name in records["policy_domain"].unique()]
 seen["polars"]["pruned"] = sum(parts)
 seen["duckdb"]["dkim"] = int(
-    duckdb.sql(f"SELECT sum(len(dkim)) FROM read_parquet('{copy}/records/*/*.parquet', hive_partitioning = true)").fetchone()[0]
+    duckdb.sql(f"SELECT sum(len(dkim)) FROM read_parquet('{copy}/records/*/*.parquet', hive_partitioning = true)").fetchall()[0][0]
 )
 print(json.dumps(seen))

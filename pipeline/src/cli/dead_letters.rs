@@ -19,7 +19,6 @@ use dmarcflow_stages::write::{DIED, LETTER, letter_id};
 use super::summary::grouped;
 use crate::app::App;
 use crate::runner::Runner;
-use crate::topology::topology;
 
 /// Records read at a time.
 const PAGE: PollLimits = PollLimits { records: 256, bytes: 16 << 20 };
@@ -70,15 +69,14 @@ struct Which {
 }
 
 pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
-    let log = app.log()?;
+    let (log, topology) = app.open()?;
     match args.action {
         Action::List { all, reason } => list(&*log, all, reason.as_deref())?,
         Action::Show { letter, raw } => show(&*log, &letter, raw)?,
         Action::Retry(which) => {
             let n = act(&*log, &which, letter_state::RETRIED)?;
             if n > 0 {
-                let runner =
-                    Runner::start(topology(&app.parts()?), Arc::clone(&log), app.lake().await?, app.runner_settings())?;
+                let runner = Runner::start(topology, Arc::clone(&log), app.lake().await?, app.runner_settings())?;
                 tokio::task::block_in_place(|| runner.drain(|_| {}))?;
                 let progress = tokio::task::block_in_place(|| runner.stop())?;
                 let dead: u64 = progress.tally().under("dead/").map(|(_, n)| n).sum();

@@ -12,13 +12,13 @@ use dmarcflow_log::{Log, LogError};
 use dmarcflow_schemas::TABLES;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::sql;
 use super::summary::Summary;
 use crate::app::App;
 use crate::runner::{Progress, Runner, backoff};
 use crate::source::Item;
 use crate::source::feed::{Fed, Feeder};
 use crate::source::files::Walk;
-use crate::topology::topology;
 
 /// Time between two lines of progress where there is no terminal.
 const LINE: Duration = Duration::from_secs(10);
@@ -38,9 +38,9 @@ pub(super) struct Args {
 
 pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
     let started = Instant::now();
-    let log = app.log()?;
+    let (log, topology) = app.open()?;
     let lake = app.lake().await?;
-    let runner = Runner::start(topology(&app.parts()?), Arc::clone(&log), Arc::clone(&lake), app.runner_settings())?;
+    let runner = Runner::start(topology, Arc::clone(&log), Arc::clone(&lake), app.runner_settings())?;
     let intake = Arc::new(Intake::default());
     let bar = Bar::new(args.quiet);
     let feeding = {
@@ -64,7 +64,10 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
     let unread = intake.unread.load(Ordering::Relaxed);
     let summary = Summary::of(&progress.tally(), fed, unread, started.elapsed());
     println!("{summary}");
-    println!("Tables: {}   Ask them: dmarcflow sql", app.lake_url());
+    if !args.quiet {
+        println!("\nMessages by domain, the 30 days up to the newest (`dmarcflow sql --list` shows what else can be asked):\n");
+        sql::first_answer(app).await?;
+    }
     let failed = unread > 0 || args.strict && summary.dead_letters() > 0;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

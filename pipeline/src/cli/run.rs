@@ -12,7 +12,6 @@ use crate::app::App;
 use crate::runner::Runner;
 use crate::source::feed::Feeder;
 use crate::source::watch::Watch;
-use crate::topology::topology;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,8 +27,8 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
             bail!("the watched folder {} does not exist; make it or name another", folder.display());
         }
     }
-    let log = app.log()?;
-    let runner = Runner::start(topology(&app.parts()?), Arc::clone(&log), app.lake().await?, app.runner_settings())?;
+    let (log, topology) = app.open()?;
+    let runner = Runner::start(topology, Arc::clone(&log), app.lake().await?, app.runner_settings())?;
     let mut watches: Vec<_> = folders.iter().map(|f| Watch::new(f.clone(), app.walk())).collect();
     let interval = app.config.duration("watch_interval").unwrap_or(Duration::from_secs(2));
     tracing::info!(data = %app.data().display(), folders = folders.len(), "running; stop with Ctrl-C");

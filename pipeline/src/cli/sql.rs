@@ -36,15 +36,10 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
         list(&library)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let options = Options {
-        storage: app.config.map("lake.storage").into_iter().collect(),
-        memory_bytes: app.config.required("query.memory") as usize,
-        ..Options::default()
-    };
-    let session = Session::open(&app.lake_url(), &options)?;
+    let session = session(app)?;
     let Some(query) = question(&args, &library)? else {
-        let history = app.data().join("sql-history");
-        prompt::run(&session, &library, &history).await?;
+        let history = Some(app.data().join("sql-history"));
+        prompt::run(&session, &library, &prompt::Settings { history, format: args.format.parse()? }).await?;
         return Ok(ExitCode::SUCCESS);
     };
     let answer = session.ask(&query, &params(&args.param)?).await?;
@@ -63,6 +58,22 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what a newcomer would ask first.
+pub(super) async fn first_answer(app: &App) -> Result<()> {
+    let answer = session(app)?.ask(Library::new()?.get("domains")?, &Params::new()).await?;
+    answer.write(Format::Table, &TableStyle { width: width() }, &mut stdout()).await?;
+    Ok(())
+}
+
+fn session(app: &App) -> Result<Session> {
+    let options = Options {
+        storage: app.config.map("lake.storage"),
+        memory_bytes: app.config.required("query.memory") as usize,
+        ..Options::default()
+    };
+    Ok(Session::open(&app.lake_url(), &options)?)
 }
 
 /// What is asked, if anything is.

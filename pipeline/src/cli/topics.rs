@@ -17,7 +17,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn main(app: &App, args: &Args) -> Result<ExitCode> {
-    let log = app.log()?;
+    let (log, _) = app.open()?;
     println!("{:<24}{:>14}{:>14}{:>14}  GROUP (LAG)", "TOPIC", "KEPT", "NEXT", "BYTES");
     let groups = log.groups()?;
     for topic in log.topics() {

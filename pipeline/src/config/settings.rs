@@ -40,7 +40,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("parse.ratio", Kind::Number, "500", "How many times larger a compressed layer may become by unpacking, beyond its first 16 MiB."),
     setting("parse.entries", Kind::Number, "65536", "Archive entries, mail parts and compressed layers that one file or mail may have."),
     setting("geo.country", Kind::Text, "", "A database in MaxMind's format with countries (GeoLite2 Country or City). Default: data that is built in."),
-    setting("geo.asn", Kind::Text, "", "A database in MaxMind's format with autonomous systems (GeoLite2 ASN). Default: data that is built in."),
+    setting("geo.asn", Kind::Text, "", "A database in MaxMind's format with autonomous systems (GeoLite2 ASN). Default: none; the data that is built in has countries only."),
     setting("services", Kind::Text, "", "A file with sending services of your own, in the format of `stages/data/services.toml`; they go before those that are built in."),
     setting("aggregate.horizon", Kind::Span, "400d", "How long after its last copy a report is known, so that a further copy does not count."),
     setting("query.memory", Kind::Size, "256 MiB", "Memory that a query may use before it spills to disk."),

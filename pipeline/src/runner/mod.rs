@@ -27,7 +27,7 @@ use std::time::Duration;
 use dmarcflow_lake::Lake;
 use dmarcflow_log::{Log, LogError};
 
-use crate::topology::{Keep, Topology};
+use crate::topology::Topology;
 
 pub use progress::{Progress, Trouble};
 
@@ -54,7 +54,7 @@ impl Default for Settings {
             commit_bytes: 48 << 20,
             commit_after: Duration::from_secs(1),
             commit_at_latest: Duration::from_secs(30),
-            ahead: 48,
+            ahead: 192,
             retention: None,
             retention_bytes: None,
         }
@@ -92,15 +92,13 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Creates the topics and starts a thread for every worker.
+    /// Starts a thread for every worker; the log has the topics.
     pub fn start(
         topology: Topology,
         log: Arc<dyn Log>,
         lake: Arc<Lake>,
         settings: Settings,
     ) -> Result<Self, RunError> {
-        let topics: Vec<_> = topology.topics.iter().map(|(spec, _)| spec.clone()).collect();
-        log.create_topics(&topics)?;
         let context = Context {
             log,
             lake,
@@ -121,7 +119,7 @@ impl Runner {
                 self.spawn(name.to_owned(), move |context| stage::work(context, &topology.stages[s]))?;
             }
         }
-        for topic in &topology.tables {
+        for &topic in &topology.tables {
             self.spawn(tables::group(topic), move |context| tables::work(context, topic))?;
         }
         let trimmed: Vec<_> = topology.topics.iter().map(|(spec, keep)| (spec.clone(), *keep)).collect();
@@ -196,3 +194,6 @@ impl Runner {
         reason.map(|()| self.context.progress)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 mod commands;
 mod corpus;
+mod full_disk;
 mod nothing_lost;
 mod once;
 mod open;

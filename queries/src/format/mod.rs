@@ -53,7 +53,10 @@ impl FromStr for Format {
     type Err = QueryError;
 
     fn from_str(name: &str) -> Result<Self, QueryError> {
-        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| QueryError::Format(name.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|format| format.name() == name)
+            .ok_or_else(|| QueryError::Format(name.to_owned()))
     }
 }
 

@@ -23,7 +23,8 @@ impl AnswerWriter for PlanText<'_> {
     fn batch(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
         let schema = batch.schema();
         let columns = schema.fields().iter().zip(batch.columns());
-        let mut columns = columns.map(|(field, array)| Cells::new(field, array)).collect::<Result<Vec<_>, _>>()?;
+        let mut columns =
+            columns.map(|(field, array)| Cells::new(field, array)).collect::<Result<Vec<_>, _>>()?;
         let mut text = String::new();
         for row in 0..batch.num_rows() {
             for cells in &mut columns {

@@ -104,7 +104,8 @@ impl<'a> Table<'a> {
         let mut text = String::new();
         for (column, cell) in columns() {
             pad(&mut text, &column.name, names, false);
-            let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(names + GAP).max(LEAST_WIDTH));
+            let room =
+                self.width.map_or(usize::MAX, |width| width.saturating_sub(names + GAP).max(LEAST_WIDTH));
             text.extend([&" ".repeat(GAP), &*cut(cell, room), "\n"]);
         }
         self.out.write_all(text.as_bytes())?;
@@ -155,8 +156,23 @@ fn column(field: &FieldRef) -> Column {
 
 /// Whether a column of that name counts something, rather than number or identify it.
 fn counts(name: &str) -> bool {
-    const COUNTED: &[&str] =
-        &["messages", "reports", "records", "rows", "copies", "repairs", "sources", "days", "bytes", "size", "domains", "reporters", "addresses", "duplicates", "count"];
+    const COUNTED: &[&str] = &[
+        "messages",
+        "reports",
+        "records",
+        "rows",
+        "copies",
+        "repairs",
+        "sources",
+        "days",
+        "bytes",
+        "size",
+        "domains",
+        "reporters",
+        "addresses",
+        "duplicates",
+        "count",
+    ];
     let last = name.rsplit('_').next().unwrap_or(name);
     COUNTED.contains(&last) || name.starts_with("count(") || name.starts_with("sum(")
 }
@@ -173,7 +189,9 @@ fn texts(columns: &[Column], batch: &RecordBatch) -> Result<Vec<Vec<String>>, Qu
             let mut text = String::new();
             cells.append(index, &mut text)?;
             row.push(match (column.kind, percents) {
-                (Kind::Percent, Some(values)) if values.is_valid(index) => format!("{:.2}", values.value(index)),
+                (Kind::Percent, Some(values)) if values.is_valid(index) => {
+                    format!("{:.2}", values.value(index))
+                }
                 (Kind::Quantity, _) => group(&text),
                 _ => visible(&text),
             });
@@ -184,7 +202,9 @@ fn texts(columns: &[Column], batch: &RecordBatch) -> Result<Vec<Vec<String>>, Qu
 
 /// Narrows the widest columns until the table fits; then leaves out columns from the right.
 fn fit(columns: &mut [Column], width: usize) {
-    let needed = |columns: &[Column]| columns.iter().map(|column| column.width + GAP).sum::<usize>().saturating_sub(GAP);
+    let needed = |columns: &[Column]| {
+        columns.iter().map(|column| column.width + GAP).sum::<usize>().saturating_sub(GAP)
+    };
     while needed(columns) > width {
         let widest = columns.iter_mut().filter(|column| !column.right && column.width > LEAST_WIDTH);
         match widest.max_by_key(|column| column.width) {
@@ -237,7 +257,10 @@ fn cut(text: &str, width: usize) -> String {
 
 /// Characters that would move the cursor, colour the screen or turn the direction of text, as escapes.
 fn visible(text: &str) -> String {
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
     if !text.contains(hidden) {
         return text.to_owned();
     }
@@ -272,7 +295,10 @@ mod tests {
 
     #[test]
     fn digits_are_grouped_and_long_text_is_cut_by_width() {
-        assert_eq!(["", "7", "-999", "1000", "-1234567"].map(group), ["", "7", "-999", "1,000", "-1,234,567"]);
+        assert_eq!(
+            ["", "7", "-999", "1000", "-1234567"].map(group),
+            ["", "7", "-999", "1,000", "-1,234,567"]
+        );
         assert_eq!(cut("日本語のドメイン", 7), "日本語…");
         assert_eq!(cut("example.org", 11), "example.org");
         assert_eq!(cut("example.org", 5), "exam…");

@@ -51,7 +51,9 @@ impl Command {
             ["l"] => Self::Queries,
             ["l", name] => Self::Query(name.to_owned()),
             ["run", name, ref params @ ..] => {
-                let pair = |word: &&str| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+                let pair = |word: &&str| {
+                    word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+                };
                 Self::Run(name.to_owned(), params.iter().map(pair).collect::<Option<_>>().ok_or_else(wrong)?)
             }
             ["format", name] => match name.parse()? {
@@ -71,7 +73,9 @@ impl Command {
             Self::Relations => list(tables().chain(views())),
             Self::Tables => list(tables()),
             Self::Describe(name) => describe(name)?,
-            Self::Queries => list(library.list().iter().map(|query| (query.name.as_str(), query.header.title.as_str()))),
+            Self::Queries => {
+                list(library.list().iter().map(|query| (query.name.as_str(), query.header.title.as_str())))
+            }
             Self::Query(name) => query(library, name)?,
             Self::Help => list(COMMANDS.iter().copied()),
             _ => String::new(),
@@ -108,10 +112,14 @@ fn query(library: &Library, name: &str) -> Result<String, QueryError> {
     let query = library.get(name)?;
     let header = &query.header;
     let mut text = format!("{}\n{}\n\nparameters\n", header.title, header.description);
-    let parameters: Vec<_> = header.parameters.iter().map(|parameter| {
-        format!("{}={}", parameter.name, parameter.default.as_deref().unwrap_or("null"))
-    }).collect();
-    text += &list(parameters.iter().map(String::as_str).zip(header.parameters.iter().map(|p| p.meaning.as_str())));
+    let parameters: Vec<_> = header
+        .parameters
+        .iter()
+        .map(|parameter| format!("{}={}", parameter.name, parameter.default.as_deref().unwrap_or("null")))
+        .collect();
+    text += &list(
+        parameters.iter().map(String::as_str).zip(header.parameters.iter().map(|p| p.meaning.as_str())),
+    );
     text += "\ncolumns\n";
     text += &list(header.columns.iter().map(|column| (column.name.as_str(), column.meaning.as_str())));
     Ok(text)
@@ -133,8 +141,12 @@ mod tests {
 
     #[test]
     fn commands_are_read() {
-        let params = Params::from([("ip".to_owned(), "192.0.2.1".to_owned()), ("days".to_owned(), "7".to_owned())]);
-        assert_eq!(Command::parse("run address ip=192.0.2.1 days=7;").unwrap(), Command::Run("address".to_owned(), params));
+        let params =
+            Params::from([("ip".to_owned(), "192.0.2.1".to_owned()), ("days".to_owned(), "7".to_owned())]);
+        assert_eq!(
+            Command::parse("run address ip=192.0.2.1 days=7;").unwrap(),
+            Command::Run("address".to_owned(), params)
+        );
         assert_eq!(Command::parse("format csv").unwrap(), Command::Format(Format::Csv));
         assert_eq!(Command::parse("d reports").unwrap(), Command::Describe("reports".to_owned()));
         for wrong in ["x", "run", "run address days", "format parquet", "format xml", "d a b"] {
@@ -147,8 +159,19 @@ mod tests {
         let library = Library::new().unwrap();
         let relations = Command::Relations.text(&library).unwrap();
         assert!(crate::catalog::names().all(|name| relations.contains(name)));
-        assert!(Command::Describe("daily".to_owned()).text(&library).unwrap().contains("apportioned_messages  int64"));
-        assert!(Command::Describe("dialy".to_owned()).text(&library).unwrap_err().to_string().contains("did you mean `daily`"));
+        assert!(
+            Command::Describe("daily".to_owned())
+                .text(&library)
+                .unwrap()
+                .contains("apportioned_messages  int64")
+        );
+        assert!(
+            Command::Describe("dialy".to_owned())
+                .text(&library)
+                .unwrap_err()
+                .to_string()
+                .contains("did you mean `daily`")
+        );
         assert!(Command::Query("services".to_owned()).text(&library).unwrap().contains("days=30"));
     }
 }

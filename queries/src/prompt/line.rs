@@ -12,9 +12,47 @@ use crate::catalog;
 use crate::library::Library;
 
 const KEYWORDS: &[&str] = &[
-    "AND", "AS", "ASC", "BETWEEN", "BY", "CASE", "CAST", "COUNT", "DESC", "DESCRIBE", "DISTINCT", "ELSE", "END", "EXPLAIN",
-    "FILTER", "FROM", "GROUP", "HAVING", "IN", "INTERVAL", "IS", "JOIN", "LEFT", "LIKE", "LIMIT", "NOT", "NULL", "ON",
-    "OR", "ORDER", "OVER", "PARTITION", "SELECT", "SHOW", "SUM", "THEN", "UNION", "UNNEST", "WHEN", "WHERE", "WITH",
+    "AND",
+    "AS",
+    "ASC",
+    "BETWEEN",
+    "BY",
+    "CASE",
+    "CAST",
+    "COUNT",
+    "DESC",
+    "DESCRIBE",
+    "DISTINCT",
+    "ELSE",
+    "END",
+    "EXPLAIN",
+    "FILTER",
+    "FROM",
+    "GROUP",
+    "HAVING",
+    "IN",
+    "INTERVAL",
+    "IS",
+    "JOIN",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "NOT",
+    "NULL",
+    "ON",
+    "OR",
+    "ORDER",
+    "OVER",
+    "PARTITION",
+    "SELECT",
+    "SHOW",
+    "SUM",
+    "THEN",
+    "UNION",
+    "UNNEST",
+    "WHEN",
+    "WHERE",
+    "WITH",
 ];
 
 /// Completes words and knows when a statement is whole.
@@ -27,9 +65,9 @@ impl Helper {
     pub(super) fn new(library: &Library) -> Self {
         let columns = TABLES.iter().flat_map(|table| table.columns).map(|column| column.name);
         let commands = COMMANDS.iter().filter_map(|(command, _)| command.split(' ').next());
-        let queries = library.list().iter().map(|query| query.name.as_str());
-        let words = catalog::names().chain(columns).chain(KEYWORDS.iter().copied()).chain(commands).chain(queries);
-        let mut words: Vec<_> = words.map(str::to_owned).collect();
+        let ours = catalog::names().chain(columns).chain(KEYWORDS.iter().copied()).chain(commands);
+        let queries = library.list().iter().map(|query| query.name.clone());
+        let mut words: Vec<_> = ours.map(str::to_owned).chain(queries).collect();
         words.sort();
         words.dedup();
         Self { words }
@@ -39,15 +77,18 @@ impl Helper {
     fn candidates(&self, line: &str, position: usize) -> (usize, Vec<String>) {
         let typed = line.get(..position).unwrap_or(line);
         let part = |c: char| c.is_alphanumeric() || c == '_' || c == '\\';
-        let start = typed.rfind(|c| !part(c)).map_or(0, |at| at + typed[at..].chars().next().map_or(1, char::len_utf8));
+        let start = typed
+            .rfind(|c| !part(c))
+            .map_or(0, |at| at + typed[at..].chars().next().map_or(1, char::len_utf8));
         let word = &typed[start..];
         if word.is_empty() {
             return (start, Vec::new());
         }
         let lower = word.chars().all(|c| !c.is_uppercase());
-        let matching = self.words.iter().filter(|known| {
-            known.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
-        });
+        let matching = self
+            .words
+            .iter()
+            .filter(|known| known.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)));
         let cased = |known: &String| if lower { known.to_lowercase() } else { known.clone() };
         (start, matching.map(cased).collect())
     }
@@ -68,7 +109,8 @@ fn is_whole(text: &str) -> bool {
             }
             ('/', Some('*')) => {
                 let mut before = ' ';
-                let closed = characters.by_ref().skip(1).any(|c| std::mem::replace(&mut before, c) == '*' && c == '/');
+                let closed =
+                    characters.by_ref().skip(1).any(|c| std::mem::replace(&mut before, c) == '*' && c == '/');
                 if !closed {
                     return false;
                 }
@@ -90,7 +132,12 @@ fn is_whole(text: &str) -> bool {
 impl Completer for Helper {
     type Candidate = String;
 
-    fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
         Ok(self.candidates(line, position))
     }
 }
@@ -116,10 +163,20 @@ mod tests {
 
     #[test]
     fn a_statement_ends_with_a_semicolon_outside_of_quotes_and_comments() {
-        for whole in ["SELECT 1;", "  ", "\\q", "SELECT ';';", "SELECT 1; -- end", "SELECT 'it''s';", "/* ; */ SELECT 1;"] {
+        for whole in [
+            "SELECT 1;",
+            "  ",
+            "\\q",
+            "SELECT ';';",
+            "SELECT 1; -- end",
+            "SELECT 'it''s';",
+            "/* ; */ SELECT 1;",
+        ] {
             assert!(is_whole(whole), "{whole}");
         }
-        for open in ["SELECT 1", "SELECT ';", "SELECT 1 -- ;", "/* SELECT 1;", "SELECT \";\"", "SELECT 1; SELECT"] {
+        for open in
+            ["SELECT 1", "SELECT ';", "SELECT 1 -- ;", "/* SELECT 1;", "SELECT \";\"", "SELECT 1; SELECT"]
+        {
             assert!(!is_whole(open), "{open}");
         }
     }

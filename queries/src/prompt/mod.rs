@@ -78,7 +78,9 @@ pub async fn run(session: &Session, library: &Library, settings: &Settings) -> R
 }
 
 fn editor(library: &Library, settings: &Settings) -> Result<Lines, QueryError> {
-    let config = Config::builder().max_history_size(HISTORY_ENTRIES).and_then(|config| config.history_ignore_dups(true));
+    let config = Config::builder()
+        .max_history_size(HISTORY_ENTRIES)
+        .and_then(|config| config.history_ignore_dups(true));
     let config = config.map_err(terminal)?.auto_add_history(false).build();
     let mut lines = Lines::with_config(config).map_err(terminal)?;
     lines.set_helper(Some(Helper::new(library)));

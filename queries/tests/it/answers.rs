@@ -142,7 +142,10 @@ golden! {
 async fn the_newest_report_is_the_default() {
     let lines = lines("report", &[]).await;
     assert_eq!(lines.len(), 2);
-    assert!(lines.iter().all(|line| line.ends_with("google.com,g31,00000000000000000000000000000004")), "{lines:?}");
+    assert!(
+        lines.iter().all(|line| line.ends_with("google.com,g31,00000000000000000000000000000004")),
+        "{lines:?}"
+    );
 }
 
 #[tokio::test]
@@ -155,7 +158,10 @@ async fn reports_are_found_by_id_and_limited() {
 
 async fn columns(session: &Session, name: &str) -> Vec<String> {
     let library = Library::new().unwrap();
-    let answer = session.ask(library.get(name).unwrap(), &Params::new()).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+    let answer = session
+        .ask(library.get(name).unwrap(), &Params::new())
+        .await
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
     answer.schema().fields().iter().map(|field| field.name().clone()).collect()
 }
 
@@ -184,8 +190,10 @@ async fn every_file_answers_over_an_empty_lake() {
 async fn values_are_bound() {
     let session = shared().await;
     for query in Library::new().unwrap().list() {
-        for parameter in query.header.parameters.iter().filter(|parameter| parameter.r#type.name() == "text") {
-            let text = ask(&session, &query.name, &[(&parameter.name, "x' OR '1'='1' --")], Format::Csv).await;
+        for parameter in query.header.parameters.iter().filter(|parameter| parameter.r#type.name() == "text")
+        {
+            let text =
+                ask(&session, &query.name, &[(&parameter.name, "x' OR '1'='1' --")], Format::Csv).await;
             let rows = text.split_terminator("\r\n").count() - 1;
             assert_eq!(rows, usize::from(query.name == "overview"), "{} {}", query.name, parameter.name);
         }

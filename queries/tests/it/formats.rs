@@ -73,7 +73,9 @@ async fn an_answer_without_rows_is_whole_in_every_format() {
 }
 
 fn read_parquet(bytes: Vec<u8>) -> Vec<RecordBatch> {
-    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+    let reader =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))
+            .unwrap();
     reader.build().unwrap().map(Result::unwrap).collect()
 }
 
@@ -88,16 +90,15 @@ async fn parquet_reads_back() {
 #[tokio::test]
 async fn a_table_is_aligned_and_shows_control_characters() {
     let expected = [
-        "row  text              messages   pass_percent  flag   day         instant                   list",
-        "---  ----------------  ---------  ------------  -----  ----------  ------------------------  ---------",
-        "  1  plain             1,234,567         99.50  true   2026-01-02  2026-01-02T03:04:05Z      [\"a\",\"b\"]",
+        "row  text              messages  pass_percent  flag   day         instant                   list",
+        "---  ---------------  ---------  ------------  -----  ----------  ------------------------  ---------",
+        "  1  plain            1,234,567         99.50  true   2026-01-02  2026-01-02T03:04:05Z      [\"a\",\"b\"]",
         "  2  say \"hi\", twice        -20          0.00  false",
-        "  3  日本\\u{1b}[31m                                                2026-01-02T03:04:05.123Z  []",
-        "  4                            0         33.33  true",
-        "(4 rows)",
-        "",
+        "  3  日本\\u{1b}[31m                                               2026-01-02T03:04:05.123Z  []",
+        "  4                           0         33.33  true",
+        "(4 rows)\n",
     ];
-    let expected = expected.join("\n").replace("messages   pass", " messages  pass");
+    let expected = expected.join("\n");
     assert_eq!(text(&odd(), Format::Table, None).await, expected);
 }
 
@@ -105,7 +106,10 @@ async fn a_table_is_aligned_and_shows_control_characters() {
 async fn a_table_fits_the_terminal() {
     let table = text(&odd(), Format::Table, Some(40)).await;
     assert!(table.lines().all(|line| line.chars().count() <= 40), "{table}");
-    assert!(table.contains("say \"hi…") && table.ends_with("(4 rows; 4 more columns do not fit)\n"), "{table}");
+    assert!(
+        table.contains("say \"hi…") && table.ends_with("(4 rows; 4 more columns do not fit)\n"),
+        "{table}"
+    );
 }
 
 #[tokio::test]

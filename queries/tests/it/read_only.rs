@@ -80,7 +80,10 @@ async fn nothing_but_reading_is_possible() {
     for attack in WRITES {
         match session.sql(attack, &Params::new()).await {
             Err(QueryError::ReadOnly { statement }) => {
-                assert!(attack.starts_with(statement.split(' ').next().unwrap()) || attack.starts_with("EXPLAIN"), "{attack}: {statement}");
+                assert!(
+                    attack.starts_with(statement.split(' ').next().unwrap()) || attack.starts_with("EXPLAIN"),
+                    "{attack}: {statement}"
+                );
             }
             Err(QueryError::Syntax { .. }) => assert!(!attack.starts_with("INSERT INTO"), "{attack}"),
             other => panic!("{attack}: {other:?}"),
@@ -104,7 +107,7 @@ async fn what_reads_is_allowed() {
         "WITH d AS (SELECT * FROM daily) SELECT * FROM d",
         "SHOW TABLES",
         "SHOW COLUMNS FROM records",
-        "SHOW FUNCTIONS LIKE 'array_to_string'",
+        "SHOW FUNCTIONS LIKE 'sum'",
         "SHOW CREATE TABLE record_dkim",
         "DESCRIBE record_spf",
         "EXPLAIN SELECT * FROM daily",
@@ -113,8 +116,15 @@ async fn what_reads_is_allowed() {
         "SELECT * FROM lake.main.daily",
         "SELECT * FROM main.daily;",
     ] {
-        let answer = session.sql(question, &Params::new()).await.unwrap_or_else(|e| panic!("{question}: {e}"));
-        let rows: usize = answer.collect().await.unwrap_or_else(|e| panic!("{question}: {e}")).iter().map(|b| b.num_rows()).sum();
+        let answer =
+            session.sql(question, &Params::new()).await.unwrap_or_else(|e| panic!("{question}: {e}"));
+        let rows: usize = answer
+            .collect()
+            .await
+            .unwrap_or_else(|e| panic!("{question}: {e}"))
+            .iter()
+            .map(|b| b.num_rows())
+            .sum();
         assert!(rows > 0, "{question}");
     }
 }

@@ -26,17 +26,22 @@ async fn a_session_sees_new_tables_and_new_commits() {
     let session = world::open(lake.path());
     let sql = "SELECT coalesce(sum(messages), 0) FROM daily";
     assert_eq!(number(&session, sql, &[]).await, 0);
-    let row = |date: &str, messages: i64| serde_json::json!({
-        "date": date, "policy_domain": "a.example", "dkim_aligned": true, "spf_aligned": true, "dmarc_pass": true,
-        "disposition": "none", "messages": messages, "apportioned_messages": 0,
-    });
+    let row = |date: &str, messages: i64| {
+        serde_json::json!({
+            "date": date, "policy_domain": "a.example", "dkim_aligned": true, "spf_aligned": true, "dmarc_pass": true,
+            "disposition": "none", "messages": messages, "apportioned_messages": 0,
+        })
+    };
     world::append(lake.path(), "daily", &[row("2026-03-01", 5)]).await;
     assert_eq!(number(&session, sql, &[]).await, 5);
     for day in 2..=4 {
         world::append(lake.path(), "daily", &[row(&format!("2026-03-0{day}"), 10)]).await;
     }
     assert_eq!(number(&session, sql, &[]).await, 35);
-    assert_eq!(number(&session, "SELECT sum(messages) FROM daily WHERE date = $day", &[("day", "newest-3")]).await, 5);
+    assert_eq!(
+        number(&session, "SELECT sum(messages) FROM daily WHERE date = $day", &[("day", "newest-3")]).await,
+        5
+    );
 }
 
 #[tokio::test]
@@ -50,9 +55,16 @@ async fn every_part_of_a_query_sees_the_same_version() {
 async fn views_have_a_row_for_each_element() {
     let session = shared().await;
     assert_eq!(number(&session, "SELECT count(*) FROM record_dkim", &[]).await, 24);
-    assert_eq!(number(&session, "SELECT count(*) FROM record_dkim WHERE selector = 's1' AND result = 'pass'", &[]).await, 7);
+    assert_eq!(
+        number(&session, "SELECT count(*) FROM record_dkim WHERE selector = 's1' AND result = 'pass'", &[])
+            .await,
+        7
+    );
     assert_eq!(number(&session, "SELECT count(*) FROM record_spf", &[]).await, 12);
-    assert_eq!(number(&session, "SELECT count(*) FROM record_reasons WHERE type = 'mailing_list'", &[]).await, 1);
+    assert_eq!(
+        number(&session, "SELECT count(*) FROM record_reasons WHERE type = 'mailing_list'", &[]).await,
+        1
+    );
     assert_eq!(number(&session, "SELECT sum(repairs) FROM report_repairs", &[]).await, 2);
 }
 
@@ -67,8 +79,13 @@ async fn parameters_of_an_own_text_are_declared_or_guessed() {
 
     let error = refused(&session, guessed, &[("since", "2026-03-31")]).await.to_string();
     assert_eq!(error, "parameter `domain` has no value; give domain=VALUE");
-    let error = refused(&session, guessed, &[("since", "2026-03-31"), ("domain", "x"), ("domian", "x")]).await.to_string();
-    assert_eq!(error, "there is no parameter `domian`, did you mean `domain`?; the query takes domain, since");
+    let error = refused(&session, guessed, &[("since", "2026-03-31"), ("domain", "x"), ("domian", "x")])
+        .await
+        .to_string();
+    assert_eq!(
+        error,
+        "there is no parameter `domian`, did you mean `domain`?; the query takes domain, since"
+    );
     let error = refused(&session, declared, &[("least", "1 OR 1=1")]).await.to_string();
     assert_eq!(error, "parameter `least`: `1 OR 1=1` is not a whole number");
     let error = refused(&session, "SELECT 1", &[("x", "1")]).await.to_string();
@@ -79,18 +96,27 @@ async fn parameters_of_an_own_text_are_declared_or_guessed() {
 async fn errors_name_the_place_and_the_remedy() {
     let session = shared().await;
     let table = refused(&session, "SELECT * FROM reprots", &[]).await.to_string();
-    assert!(table.starts_with("there is no table `reprots`, did you mean `reports`?; the tables are reports, records,"), "{table}");
+    assert!(
+        table.starts_with(
+            "there is no table `reprots`, did you mean `reports`?; the tables are reports, records,"
+        ),
+        "{table}"
+    );
     let column = refused(&session, "SELECT mesages FROM daily", &[]).await.to_string();
     assert!(column.starts_with("No field named mesages. Did you mean 'daily.messages'?"), "{column}");
     let syntax = refused(&session, "SELECT *\nFORM daily WHERE x = 1", &[]).await.to_string();
-    assert!(syntax.starts_with("syntax error: ") && syntax.contains("Line: 2") && syntax.ends_with('^'), "{syntax}");
+    assert!(
+        syntax.starts_with("syntax error: ") && syntax.contains("Line: 2") && syntax.ends_with('^'),
+        "{syntax}"
+    );
     let function = refused(&session, "SELECT summ(messages) FROM daily", &[]).await.to_string();
     assert!(function.contains("Did you mean 'sum'?"), "{function}");
     let division = refused(&session, "SELECT messages / 0 FROM daily", &[]).await;
     assert!(matches!(division, QueryError::Failed(_)), "{division}");
     let two = refused(&session, "SELECT 1; SELECT 2", &[]).await.to_string();
     assert_eq!(two, "2 statements were given; give one");
-    let write = refused(&session, "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'x'", &[]).await.to_string();
+    let write =
+        refused(&session, "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'x'", &[]).await.to_string();
     assert!(write.starts_with("CREATE EXTERNAL TABLE is refused: the lake is read-only here"), "{write}");
 }
 
@@ -122,7 +148,8 @@ async fn filters_reach_the_files() {
 #[tokio::test]
 async fn an_empty_parameter_is_absent() {
     let session = shared().await;
-    let sql = "-- T\n-- parameters:\n--   domain text x one\nSELECT count(*) FROM daily WHERE $domain IS NULL";
+    let sql =
+        "-- T\n-- parameters:\n--   domain text x one\nSELECT count(*) FROM daily WHERE $domain IS NULL";
     assert_eq!(number(&session, sql, &[]).await, 0);
     assert!(number(&session, sql, &[("domain", "")]).await > 0);
     let _: Params = Params::new();

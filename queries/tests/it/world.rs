@@ -58,9 +58,28 @@ fn known(ip: &str) -> (Option<&'static str>, &'static str, i64) {
     }
 }
 
-fn report(key: u32, org: &'static str, domain: &'static str, id: &'static str, interval: (&'static str, &'static str), records: Vec<Record>) -> Report {
+fn report(
+    key: u32,
+    org: &'static str,
+    domain: &'static str,
+    id: &'static str,
+    interval: (&'static str, &'static str),
+    records: Vec<Record>,
+) -> Report {
     let (begin, end) = interval;
-    Report { key, org, domain, id, begin, end, p: "none", copies: 1, conflict: false, repairs: json!([]), records }
+    Report {
+        key,
+        org,
+        domain,
+        id,
+        begin,
+        end,
+        p: "none",
+        copies: 1,
+        conflict: false,
+        repairs: json!([]),
+        records,
+    }
 }
 
 /// The day's interval.
@@ -73,44 +92,105 @@ macro_rules! day {
 const OVERNIGHT: (&str, &str) = ("2026-03-30T06:00:00Z", "2026-03-31T06:00:00Z");
 
 pub(crate) fn reports() -> Vec<Report> {
-    let forwarded = Record { forwarding: Some("mailing_list"), ..record("203.0.113.5", 20, false, false, "quarantine") };
+    let forwarded =
+        Record { forwarding: Some("mailing_list"), ..record("203.0.113.5", 20, false, false, "quarantine") };
     let shared = |messages, shares| Record { shares, ..record("192.0.2.1", messages, true, true, "none") };
     vec![
-        report(1, "google.com", "a.example", "g15", day!("2026-02-15"), vec![record("192.0.2.1", 50, true, true, "none")]),
-        report(2, "google.com", "a.example", "g29", day!("2026-03-29"), vec![
-            record("192.0.2.1", 100, true, true, "none"),
-            record("198.51.100.7", 10, false, false, "none"),
-        ]),
-        report(3, "google.com", "a.example", "g30", day!("2026-03-30"), vec![
-            record("192.0.2.1", 120, true, false, "none"),
-            forwarded,
-        ]),
+        report(
+            1,
+            "google.com",
+            "a.example",
+            "g15",
+            day!("2026-02-15"),
+            vec![record("192.0.2.1", 50, true, true, "none")],
+        ),
+        report(
+            2,
+            "google.com",
+            "a.example",
+            "g29",
+            day!("2026-03-29"),
+            vec![
+                record("192.0.2.1", 100, true, true, "none"),
+                record("198.51.100.7", 10, false, false, "none"),
+            ],
+        ),
+        report(
+            3,
+            "google.com",
+            "a.example",
+            "g30",
+            day!("2026-03-30"),
+            vec![record("192.0.2.1", 120, true, false, "none"), forwarded],
+        ),
         Report {
             p: "quarantine",
-            ..report(4, "google.com", "a.example", "g31", day!("2026-03-31"), vec![
-                record("192.0.2.1", 80, true, true, "none"),
-                record("198.51.100.7", 30, false, false, "reject"),
-            ])
+            ..report(
+                4,
+                "google.com",
+                "a.example",
+                "g31",
+                day!("2026-03-31"),
+                vec![
+                    record("192.0.2.1", 80, true, true, "none"),
+                    record("198.51.100.7", 30, false, false, "reject"),
+                ],
+            )
         },
         Report {
             copies: 3,
-            ..report(5, "yahoo.example", "a.example", "y29", day!("2026-03-29"), vec![record("192.0.2.50", 40, false, true, "none")])
+            ..report(
+                5,
+                "yahoo.example",
+                "a.example",
+                "y29",
+                day!("2026-03-29"),
+                vec![record("192.0.2.50", 40, false, true, "none")],
+            )
         },
         Report {
             repairs: json!([{ "kind": "value-mapped", "place": "record/row/disposition", "original": "hardfail", "count": 2 }]),
-            ..report(6, "yahoo.example", "a.example", "y30", day!("2026-03-30"), vec![record("192.0.2.50", 6, false, false, "none")])
+            ..report(
+                6,
+                "yahoo.example",
+                "a.example",
+                "y30",
+                day!("2026-03-30"),
+                vec![record("192.0.2.50", 6, false, false, "none")],
+            )
         },
         Report {
             p: "reject",
-            ..report(7, "yahoo.example", "b.example", "y30b", day!("2026-03-30"), vec![record("192.0.2.1", 7, true, true, "none")])
+            ..report(
+                7,
+                "yahoo.example",
+                "b.example",
+                "y30b",
+                day!("2026-03-30"),
+                vec![record("192.0.2.1", 7, true, true, "none")],
+            )
         },
         Report {
             conflict: true,
-            ..report(8, "cisco.example", "a.example", "c30", OVERNIGHT, vec![shared(8, &[("2026-03-30", 6), ("2026-03-31", 2)])])
+            ..report(
+                8,
+                "cisco.example",
+                "a.example",
+                "c30",
+                OVERNIGHT,
+                vec![shared(8, &[("2026-03-30", 6), ("2026-03-31", 2)])],
+            )
         },
         Report {
             conflict: true,
-            ..report(9, "cisco.example", "a.example", "c30", OVERNIGHT, vec![shared(4, &[("2026-03-30", 3), ("2026-03-31", 1)])])
+            ..report(
+                9,
+                "cisco.example",
+                "a.example",
+                "c30",
+                OVERNIGHT,
+                vec![shared(4, &[("2026-03-30", 3), ("2026-03-31", 1)])],
+            )
         },
     ]
 }
@@ -126,7 +206,12 @@ impl Report {
 
     fn row(&self) -> Value {
         let messages: i64 = self.records.iter().map(|record| record.messages).sum();
-        let passed: i64 = self.records.iter().filter(|record| record.dkim || record.spf).map(|record| record.messages).sum();
+        let passed: i64 = self
+            .records
+            .iter()
+            .filter(|record| record.dkim || record.spf)
+            .map(|record| record.messages)
+            .sum();
         json!({
             "date": self.date(), "report_key": self.key(), "policy_domain": self.domain, "org_name": self.org,
             "report_id": self.id, "range_begin": self.begin, "range_end": self.end, "p": self.p,
@@ -176,11 +261,13 @@ impl Report {
 }
 
 fn dead_letters() -> Vec<Value> {
-    let letter = |letter, at: &str, reason, state| json!({
-        "date": &at[..10], "letter": letter, "died_at": at, "stage": "parse", "reason": reason,
-        "detail": "the text ends in the middle of the report", "origin": "mail.mbox#7", "entry": "report.xml.gz",
-        "position": "reports.raw/0/7", "attempts": 1, "size": 812, "state": state,
-    });
+    let letter = |letter, at: &str, reason, state| {
+        json!({
+            "date": &at[..10], "letter": letter, "died_at": at, "stage": "parse", "reason": reason,
+            "detail": "the text ends in the middle of the report", "origin": "mail.mbox#7", "entry": "report.xml.gz",
+            "position": "reports.raw/0/7", "attempts": 1, "size": 812, "state": state,
+        })
+    };
     vec![
         letter("0/0", "2026-04-01T08:00:00Z", "truncated", "open"),
         letter("0/1", "2026-04-01T09:00:00Z", "bomb", "discarded"),
@@ -249,7 +336,10 @@ pub(crate) fn params(pairs: &[(&str, &str)]) -> Params {
 /// The answer to a question of the library, in a format.
 pub(crate) async fn ask(session: &Session, name: &str, pairs: &[(&str, &str)], format: Format) -> String {
     let library = Library::new().unwrap();
-    let answer = session.ask(library.get(name).unwrap(), &params(pairs)).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+    let answer = session
+        .ask(library.get(name).unwrap(), &params(pairs))
+        .await
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
     let mut out = Vec::new();
     answer.write(format, &TableStyle::default(), &mut out).await.unwrap_or_else(|e| panic!("{name}: {e}"));
     String::from_utf8(out).unwrap()

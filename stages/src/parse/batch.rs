@@ -150,12 +150,17 @@ impl Batch {
             return Ok(());
         }
         let Self { key, reports, records, record_ends, .. } = std::mem::take(self);
-        let failed = |e: String| Fault::Poison { reason: "encode", detail: format!("reports do not fit their schema: {e}") };
+        let failed = |e: String| Fault::Poison {
+            reason: "encode",
+            detail: format!("reports do not fit their schema: {e}"),
+        };
         let mut columns = reports.finish().map_err(|e| failed(e.to_string()))?;
         columns.push(records.finish(record_ends).map_err(|e| failed(e.to_string()))?);
-        let batch = RecordBatch::try_new(Arc::clone(&report::SCHEMA), columns).map_err(|e| failed(e.to_string()))?;
+        let batch =
+            RecordBatch::try_new(Arc::clone(&report::SCHEMA), columns).map_err(|e| failed(e.to_string()))?;
         let value = ipc::encode(&batch).map_err(|e| failed(e.to_string()))?;
-        messages.push(Message::new(topics::PARSED, key, value).with(header::SCHEMA, report::VERSION.to_string()));
+        messages
+            .push(Message::new(topics::PARSED, key, value).with(header::SCHEMA, report::VERSION.to_string()));
         Ok(())
     }
 }
@@ -165,7 +170,8 @@ fn report_bytes(finished: &Finished<'_>) -> usize {
     let r = finished.report;
     let optional = [&r.email, &r.extra_contact_info, &r.generator, &r.version, &r.published.fo, &r.extension];
     let texts: usize = optional.into_iter().flatten().chain(&r.errors).map(|t| t.len() + 4).sum();
-    let repairs: usize = finished.repairs.iter().map(|(k, p, o, _)| k.len() + p.len() + o.map_or(0, str::len) + 24).sum();
+    let repairs: usize =
+        finished.repairs.iter().map(|(k, p, o, _)| k.len() + p.len() + o.map_or(0, str::len) + 24).sum();
     let required = r.org_name.len() + r.policy_domain.len() + r.report_id.len();
     REPORT_OVERHEAD + required + texts + repairs + finished.from.origin.len() + finished.from.entry.len()
 }

@@ -53,6 +53,11 @@ impl Failure {
 
     /// A bound was exceeded; `setting` is its name in [`super::Limits`].
     pub(super) fn limit(reason: &'static str, what: &str, setting: &str, bound: u64) -> Self {
-        Self::new(reason, format!("{what}; the bound is {bound} (`{setting}`): raise it if this report is genuine, then retry"))
+        Self::new(
+            reason,
+            format!(
+                "{what}; the bound is {bound} (`{setting}`): raise it if this report is genuine, then retry"
+            ),
+        )
     }
 }

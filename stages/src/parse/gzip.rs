@@ -53,7 +53,9 @@ impl InflateError {
         match self {
             Self::Truncated => Failure::new(
                 reason::TRUNCATED,
-                format!("{what} ends in the middle after {packed} bytes; it was cut off on its way: ask for it again"),
+                format!(
+                    "{what} ends in the middle after {packed} bytes; it was cut off on its way: ask for it again"
+                ),
             ),
             Self::Corrupt(why) => Failure::new(
                 reason::CORRUPT,

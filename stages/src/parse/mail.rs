@@ -14,8 +14,20 @@ const HEADER_MAX: usize = 1 << 20;
 
 /// Fields of which every mail has at least one.
 const FIELDS: &[&str] = &[
-    "from", "to", "subject", "date", "received", "return-path", "delivered-to", "message-id", "mime-version",
-    "content-type", "content-transfer-encoding", "x-original-to", "dkim-signature", "authentication-results",
+    "from",
+    "to",
+    "subject",
+    "date",
+    "received",
+    "return-path",
+    "delivered-to",
+    "message-id",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+    "x-original-to",
+    "dkim-signature",
+    "authentication-results",
 ];
 
 /// A part's header, as far as it decides what becomes of the body.
@@ -34,6 +46,8 @@ pub(super) struct Header {
 /// A part: its header and its body as it stands.
 #[derive(Debug)]
 pub(super) struct Part<'a> {
+    /// Header and body.
+    pub(super) whole: &'a [u8],
     pub(super) header: Header,
     pub(super) body: &'a [u8],
 }
@@ -46,7 +60,9 @@ pub(super) fn is_mail(bytes: &[u8]) -> bool {
         match field_name(line) {
             Some(name) => known |= FIELDS.iter().any(|f| f.as_bytes().eq_ignore_ascii_case(name)),
             None if n == 0 => return false,
-            None if line.iter().all(u8::is_ascii_whitespace) || line.starts_with(b" ") || line.starts_with(b"\t") => {}
+            None if line.iter().all(u8::is_ascii_whitespace)
+                || line.starts_with(b" ")
+                || line.starts_with(b"\t") => {}
             // mbox separators inside headers, and nothing else, are let pass.
             None if line.starts_with(b">From ") => {}
             None => return false,
@@ -85,7 +101,11 @@ impl<'a> Part<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Self {
         let (end, body) = header_end(bytes);
         let header = MessageParser::default().parse_headers(&bytes[..end]);
-        Self { header: header.map(|m| Header::of(&m)).unwrap_or_default(), body: &bytes[body..] }
+        Self {
+            whole: bytes,
+            header: header.map(|m| Header::of(&m)).unwrap_or_default(),
+            body: &bytes[body..],
+        }
     }
 
     /// The parts of a multipart.
@@ -109,7 +129,10 @@ impl<'a> Part<'a> {
                 None => (Cow::Borrowed(self.body), mismatch),
             },
             // An archive in base64 without the header that says so.
-            _ if [b"H4sI".as_slice(), b"UEsD"].iter().any(|m| self.body.trim_ascii_start().starts_with(m)) => {
+            _ if [b"H4sI".as_slice(), b"UEsD"]
+                .iter()
+                .any(|m| self.body.trim_ascii_start().starts_with(m)) =>
+            {
                 (Cow::Owned(base64_tolerant(self.body)), mismatch)
             }
             _ => (Cow::Borrowed(self.body), None),
@@ -140,7 +163,8 @@ impl Header {
 
     /// Whether the standard allows the transfer encoding on a part of this type (RFC 2046 §5.2).
     pub(super) fn encoding_is_legal(&self) -> bool {
-        !self.media.starts_with("message/") || matches!(self.encoding.as_str(), "" | "7bit" | "8bit" | "binary")
+        !self.media.starts_with("message/")
+            || matches!(self.encoding.as_str(), "" | "7bit" | "8bit" | "binary")
     }
 
     pub(super) fn encoding(&self) -> &str {
@@ -259,7 +283,7 @@ mod tests {
     fn transfer_encodings_are_undone_even_where_they_lie() {
         let part = |encoding: &str, body: &'static str| {
             let head = Header { encoding: encoding.to_owned(), ..Header::default() };
-            let part = Part { header: head, body: body.as_bytes() };
+            let part = Part { whole: &[], header: head, body: body.as_bytes() };
             let (bytes, mismatch) = part.decoded();
             (String::from_utf8(bytes.into_owned()).unwrap(), mismatch.is_some())
         };

@@ -45,9 +45,10 @@ pub fn is_mbox(bytes: &[u8]) -> bool {
 
 fn is_separator(line: &[u8]) -> bool {
     line.starts_with(SEPARATOR)
-        && line.windows(5).take(SEPARATOR_MAX).any(|w| {
-            w[2] == b':' && [w[0], w[1], w[3], w[4]].iter().all(u8::is_ascii_digit)
-        })
+        && line
+            .windows(5)
+            .take(SEPARATOR_MAX)
+            .any(|w| w[2] == b':' && [w[0], w[1], w[3], w[4]].iter().all(u8::is_ascii_digit))
 }
 
 impl<R: BufRead> MboxMessages<R> {
@@ -95,7 +96,11 @@ impl<R: BufRead> MboxMessages<R> {
                 break;
             }
             after_empty = matches!(self.line.as_slice(), b"\n" | b"\r\n");
-            let escaped = self.line.iter().position(|&b| b != b'>').is_some_and(|n| n > 0 && self.line[n..].starts_with(SEPARATOR));
+            let escaped = self
+                .line
+                .iter()
+                .position(|&b| b != b'>')
+                .is_some_and(|n| n > 0 && self.line[n..].starts_with(SEPARATOR));
             let line = &self.line[usize::from(escaped)..];
             size += read - u64::from(escaped);
             let room = self.message_bytes.saturating_sub(bytes.len()).min(line.len());
@@ -133,7 +138,10 @@ mod tests {
     fn messages_are_split_at_separators_and_unescaped() {
         for buffer in [1, 7, 8192] {
             let messages: Vec<_> = split(MBOX, 1 << 20, buffer).into_iter().map(|m| m.0).collect();
-            assert_eq!(messages, ["Subject: 1\n\nFrom here on\nFrom x\n>From y\n\n", "Subject: 2\r\n\r\nbody\r\n"]);
+            assert_eq!(
+                messages,
+                ["Subject: 1\n\nFrom here on\nFrom x\n>From y\n\n", "Subject: 2\r\n\r\nbody\r\n"]
+            );
         }
         assert!(is_mbox(MBOX.as_bytes()));
         assert!(!is_mbox(b"From: a@b\nDate: Sat 01:05:34\n"));

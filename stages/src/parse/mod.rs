@@ -27,6 +27,7 @@ mod roots;
 mod time;
 mod unwrap;
 mod values;
+mod words;
 mod xml;
 mod zip;
 
@@ -162,18 +163,29 @@ impl Visitor for Sink<'_> {
             return true;
         }
         let bound = self.limits.entries as u64;
-        let last = Failure::limit(reason::LIMIT_FAILURES, "the record has too many broken parts", "entries", bound);
+        let last =
+            Failure::limit(reason::LIMIT_FAILURES, "the record has too many broken parts", "entries", bound);
         self.letter("", &[], &last);
         false
     }
 }
 
 impl Sink<'_> {
-    fn report(&mut self, entry: &str, report: &Report<'_>, repairs: &Repairs, staging: &mut batch::Staging) -> bool {
+    fn report(
+        &mut self,
+        entry: &str,
+        report: &Report<'_>,
+        repairs: &Repairs,
+        staging: &mut batch::Staging,
+    ) -> bool {
         if self.reports >= self.limits.reports {
             let bound = self.limits.reports as u64;
             staging.clear();
-            self.bad(entry, &[], Failure::limit(reason::LIMIT_REPORTS, "the record holds too many reports", "reports", bound));
+            self.bad(
+                entry,
+                &[],
+                Failure::limit(reason::LIMIT_REPORTS, "the record holds too many reports", "reports", bound),
+            );
             return false;
         }
         let received_at = self.record.timestamp.saturating_mul(1000);
@@ -219,7 +231,10 @@ impl Sink<'_> {
                 self.letter_bytes = left;
                 (bytes.to_vec(), failure.detail.clone())
             }
-            None => (Vec::new(), format!("{}; its bytes stand in {} only", failure.detail, self.record.position())),
+            None => (
+                Vec::new(),
+                format!("{}; its bytes stand in {} only", failure.detail, self.record.position()),
+            ),
         };
         self.batches.messages.push(
             Message::new(topics::DEAD_LETTERS, self.origin, value)

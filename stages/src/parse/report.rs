@@ -15,7 +15,7 @@ use super::names::place;
 use super::repairs::{Repairs, kind};
 use super::values::{self, Reading, Vocabulary};
 use super::xml::{Broken, Scanner, Tag};
-use super::time;
+use super::{time, words};
 
 /// How much extension text of a report, and of a record, is kept. Bytes.
 const EXTENSION_BYTES: usize = 64 << 10;
@@ -66,7 +66,9 @@ impl<'a> Reader<'a, '_> {
         while let Some(tag) = self.xml.child(root, place::FEEDBACK)? {
             match tag.name {
                 "record" => self.record(tag)?,
-                "report_metadata" if self.first(&mut metadata, tag, place::METADATA)? => self.metadata(tag)?,
+                "report_metadata" if self.first(&mut metadata, tag, place::METADATA)? => {
+                    self.metadata(tag)?
+                }
                 "policy_published" if self.first(&mut policy, tag, place::POLICY)? => self.policy(tag)?,
                 "report_metadata" | "policy_published" => {}
                 "version" => {
@@ -112,7 +114,8 @@ impl<'a> Reader<'a, '_> {
             set(slot, text, place, self.xml.repairs);
         }
         self.report.org_name = org_name.unwrap_or_default();
-        self.report.report_id = report_id.map(|id| self.without_brackets(id, place::REPORT_ID)).unwrap_or_default();
+        self.report.report_id =
+            report_id.map(|id| self.without_brackets(id, place::REPORT_ID)).unwrap_or_default();
         if let Some(email) = self.report.email.take() {
             self.report.email = Some(self.without_brackets(email, place::EMAIL));
         }
@@ -215,7 +218,9 @@ impl<'a> Reader<'a, '_> {
         while let Some(tag) = self.xml.child(parent, place::RECORD)? {
             match tag.name {
                 "row" if self.first(&mut row, tag, place::ROW)? => self.row(tag, &mut text)?,
-                "identifiers" if self.first(&mut identifiers, tag, place::IDENTIFIERS)? => self.identifiers(tag)?,
+                "identifiers" if self.first(&mut identifiers, tag, place::IDENTIFIERS)? => {
+                    self.identifiers(tag)?
+                }
                 "identities" if self.first(&mut identifiers, tag, place::IDENTIFIERS)? => {
                     self.xml.repairs.add(kind::RENAMED, place::IDENTIFIERS, Some(tag.raw));
                     self.identifiers(tag)?;
@@ -286,7 +291,9 @@ impl<'a> Reader<'a, '_> {
                     let count = self.xml.leaf(tag, place::COUNT)?;
                     set(&mut text.count, count, place::COUNT, self.xml.repairs);
                 }
-                "policy_evaluated" if self.first(&mut evaluated, tag, place::EVALUATED)? => self.evaluated(tag)?,
+                "policy_evaluated" if self.first(&mut evaluated, tag, place::EVALUATED)? => {
+                    self.evaluated(tag)?
+                }
                 "policy_evaluated" => {}
                 _ => self.unknown(tag, place::ROW)?,
             }
@@ -305,7 +312,9 @@ impl<'a> Reader<'a, '_> {
                     let word = read_word(&mut self.xml, tag, place::DISPOSITION, &values::DISPOSITION)?;
                     self.row.disposition = self.row.disposition.or(word);
                 }
-                "dkim" => dkim = dkim.or(read_word(&mut self.xml, tag, place::EVALUATED_DKIM, &values::ALIGNED)?),
+                "dkim" => {
+                    dkim = dkim.or(read_word(&mut self.xml, tag, place::EVALUATED_DKIM, &values::ALIGNED)?)
+                }
                 "spf" => spf = spf.or(read_word(&mut self.xml, tag, place::EVALUATED_SPF, &values::ALIGNED)?),
                 "reason" => self.reason(tag)?,
                 _ => self.unknown(tag, place::EVALUATED)?,
@@ -422,7 +431,10 @@ impl<'a> Reader<'a, '_> {
                 _ => self.unknown(tag, about.place)?,
             }
         }
-        let says = auth.domain.is_some() || auth.detail.is_some() || auth.result.is_some() || auth.human_result.is_some();
+        let says = auth.domain.is_some()
+            || auth.detail.is_some()
+            || auth.result.is_some()
+            || auth.human_result.is_some();
         Ok(says.then_some(auth))
     }
 
@@ -470,7 +482,9 @@ impl<'a> Reader<'a, '_> {
     #[cold]
     fn too_large(&self, tag: Tag<'a>) -> Broken {
         let bound = self.limits.record_bytes;
-        let what = format!("the record is larger than {bound} bytes (`record_bytes`) or has more than {LIST_ITEMS} results");
+        let what = format!(
+            "the record is larger than {bound} bytes (`record_bytes`) or has more than {LIST_ITEMS} results"
+        );
         Broken { reason: reason::LIMIT_RECORD, at: tag.at, what }
     }
 
@@ -577,8 +591,7 @@ fn keep<'a>(slot: &mut Option<Cow<'a, str>>, text: &'a str, place: &'static str,
 /// A domain in lower case, without trailing dot.
 #[inline]
 fn normal_domain(domain: Cow<'_, str>) -> Cow<'_, str> {
-    let plain = |b: u8| !(b.is_ascii_uppercase() || b >= 0x80);
-    if domain.bytes().all(plain) && !domain.ends_with('.') {
+    if !words::any_capital(domain.as_bytes()) && !domain.ends_with('.') {
         return domain;
     }
     Cow::Owned(domain.to_lowercase().trim_end_matches('.').to_owned())

@@ -147,7 +147,9 @@ impl<'t> Head<'t> {
         let bytes = text.as_bytes();
         if !text[at..].starts_with("<?xml") {
             let close = memchr::memmem::find(&bytes[at + 2..], b"?>").map(|n| n + 3);
-            return at + close.or_else(|| memchr::memchr(b'>', &bytes[at..])).unwrap_or(bytes.len() - at - 1) + 1;
+            return at
+                + close.or_else(|| memchr::memchr(b'>', &bytes[at..])).unwrap_or(bytes.len() - at - 1)
+                + 1;
         }
         self.blanks_before_declaration |= at > from;
         match memchr::memchr2(b'>', b'<', &bytes[at + 1..]).map(|n| at + 1 + n) {
@@ -208,7 +210,9 @@ impl Lines {
 fn failure(broken: &Broken, line: usize) -> Failure {
     let remedy = match broken.reason {
         reason::TRUNCATED => "it was cut off on its way: ask the reporter for it again",
-        reason::NOT_NESTED => "something in it was lost, and guessing would count wrong: ask the reporter for it again",
+        reason::NOT_NESTED => {
+            "something in it was lost, and guessing would count wrong: ask the reporter for it again"
+        }
         reason::DOCTYPE => "remove the declaration and hand the report over again, if you trust it",
         reason::NO_POLICY_DOMAIN => "without it the report says nothing: tell the reporter",
         _ => "raise the bound if the report is genuine, then retry",

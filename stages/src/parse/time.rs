@@ -56,7 +56,12 @@ fn iso8601(text: &str) -> Option<i64> {
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
     let mut parts = clock.split(':').map(fixed);
     let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next().unwrap_or(Some(0))?);
-    if parts.next().is_some() || hour > 24 || minute > 59 || second > 60 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+    if parts.next().is_some()
+        || hour > 24
+        || minute > 59
+        || second > 60
+        || !fraction.bytes().all(|b| b.is_ascii_digit())
+    {
         return None;
     }
     let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset;
@@ -105,9 +110,18 @@ mod tests {
     fn other_writings_of_an_instant_are_read() {
         let instant = Some((1_738_195_200_000_000, false));
         for text in [
-            "1738195200.0", "+1738195200", "1738195200000", "1738195200000000", "1738195200000000000",
-            "2025-01-30T00:00:00Z", "2025-01-30", "2025-01-30 00:00:00", "2025-01-30T02:00:00+02:00",
-            "2025-01-29T18:30:00.000-0530", "2025-01-30 00:00:00 UTC", "2025-01-30 00:00",
+            "1738195200.0",
+            "+1738195200",
+            "1738195200000",
+            "1738195200000000",
+            "1738195200000000000",
+            "2025-01-30T00:00:00Z",
+            "2025-01-30",
+            "2025-01-30 00:00:00",
+            "2025-01-30T02:00:00+02:00",
+            "2025-01-29T18:30:00.000-0530",
+            "2025-01-30 00:00:00 UTC",
+            "2025-01-30 00:00",
         ] {
             assert_eq!(parse(text), instant, "{text}");
         }
@@ -117,7 +131,17 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_timestamp() {
-        for text in ["", "-1", "soon", "1e9", "2025-13-01", "2025-01-30Tx", "1.2.3", "2025-01-30T25:00", "9999999999999999999"] {
+        for text in [
+            "",
+            "-1",
+            "soon",
+            "1e9",
+            "2025-13-01",
+            "2025-01-30Tx",
+            "1.2.3",
+            "2025-01-30T25:00",
+            "9999999999999999999",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

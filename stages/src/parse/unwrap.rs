@@ -101,13 +101,14 @@ impl Unwrap<'_, '_> {
         if packed && bytes.len() as u64 > self.limits.attachment_bytes {
             let what = format!("the archive has {} bytes", bytes.len());
             let bound = self.limits.attachment_bytes;
-            return self.bad(bytes, Failure::limit(reason::LIMIT_ATTACHMENT, &what, "attachment_bytes", bound));
+            return self
+                .bad(bytes, Failure::limit(reason::LIMIT_ATTACHMENT, &what, "attachment_bytes", bound));
         }
         match kind {
             Kind::Gzip => self.gzip(bytes, depth),
             Kind::Zip => self.zip(bytes, depth),
             Kind::Mbox => self.mbox(bytes, depth),
-            Kind::Mail => self.part(&Part::read(bytes.trim_ascii_start()), bytes, depth),
+            Kind::Mail => self.part(&Part::read(bytes.trim_ascii_start()), depth),
             Kind::Text => self.stopped |= !self.visitor.text(&self.path, bytes, &self.repairs),
             Kind::TlsReport => self.bad(
                 bytes,
@@ -126,7 +127,11 @@ impl Unwrap<'_, '_> {
                 self.left = self.left.saturating_sub(unpacked.bytes.len() as u64);
                 let outer = self.repairs.clone();
                 if unpacked.junk > 0 {
-                    self.repairs.add(kind::JUNK_AFTER_GZIP, "gzip", Some(&format!("{} bytes", unpacked.junk)));
+                    self.repairs.add(
+                        kind::JUNK_AFTER_GZIP,
+                        "gzip",
+                        Some(&format!("{} bytes", unpacked.junk)),
+                    );
                 }
                 self.descend(&unpacked.bytes, depth + 1);
                 self.repairs = outer;
@@ -180,32 +185,33 @@ impl Unwrap<'_, '_> {
         }
     }
 
-    /// A mail or a part of one; `whole` is the part with its header.
-    fn part(&mut self, part: &Part<'_>, whole: &[u8], depth: usize) {
+    /// A mail or a part of one.
+    fn part(&mut self, part: &Part<'_>, depth: usize) {
         if depth > self.limits.nesting {
-            return self.too_deep(whole);
+            return self.too_deep(part.whole);
         }
         if !part.header.is_multipart() {
-            return self.body(part, whole, depth);
+            return self.body(part, depth);
         }
         let is_arf = |p: &Part<'_>| p.header.media == "message/feedback-report";
-        if memchr::memmem::find(part.body, b"feedback-report").is_some() && part.children().any(|p| is_arf(&p)) {
-            return self.failure_report(whole);
+        if memchr::memmem::find(part.body, b"feedback-report").is_some()
+            && part.children().any(|p| is_arf(&p))
+        {
+            return self.failure_report(part.whole);
         }
         for (n, child) in part.children().enumerate() {
-            if self.stopped || !self.count_entry(whole) {
+            if self.stopped || !self.count_entry(part.whole) {
                 return;
             }
             let outer = self.enter(&format!("part {}", n + 1));
-            let raw = child.body;
-            self.part(&child, raw, depth + 1);
+            self.part(&child, depth + 1);
             self.path.truncate(outer);
         }
     }
 
-    fn body(&mut self, part: &Part<'_>, whole: &[u8], depth: usize) {
+    fn body(&mut self, part: &Part<'_>, depth: usize) {
         if part.header.media == "message/feedback-report" {
-            return self.failure_report(whole);
+            return self.failure_report(part.whole);
         }
         let outer_path = self.path.len();
         if let Some(name) = &part.header.name {
@@ -220,7 +226,10 @@ impl Unwrap<'_, '_> {
         let decoded = if matches!(bytes, Cow::Owned(_)) { bytes.len() as u64 } else { 0 };
         if decoded > self.left {
             let what = format!("the part decodes to {decoded} bytes, {} are left for this record", self.left);
-            self.bad(whole, Failure::limit(reason::LIMIT_UNPACKED, &what, "unpacked_bytes", self.limits.unpacked_bytes));
+            self.bad(
+                part.whole,
+                Failure::limit(reason::LIMIT_UNPACKED, &what, "unpacked_bytes", self.limits.unpacked_bytes),
+            );
         } else {
             self.left -= decoded;
             self.descend(&bytes, depth + 1);
@@ -236,7 +245,10 @@ impl Unwrap<'_, '_> {
 
     fn too_deep(&mut self, bytes: &[u8]) {
         let bound = self.limits.nesting as u64;
-        self.bad(bytes, Failure::limit(reason::LIMIT_NESTING, "archives and mails are nested too deep", "nesting", bound));
+        self.bad(
+            bytes,
+            Failure::limit(reason::LIMIT_NESTING, "archives and mails are nested too deep", "nesting", bound),
+        );
     }
 
     fn bad(&mut self, bytes: &[u8], failure: Failure) {
@@ -248,7 +260,10 @@ impl Unwrap<'_, '_> {
         self.entries += 1;
         if self.entries > self.limits.entries {
             let bound = self.limits.entries as u64;
-            self.bad(bytes, Failure::limit(reason::LIMIT_ENTRIES, "the record has too many parts", "entries", bound));
+            self.bad(
+                bytes,
+                Failure::limit(reason::LIMIT_ENTRIES, "the record has too many parts", "entries", bound),
+            );
             self.stopped = true;
         }
         !self.stopped

@@ -22,11 +22,8 @@ pub(super) enum Reading {
     Unusable,
 }
 
-pub(super) static POLICY: Vocabulary = Vocabulary {
-    words: &["none", "quarantine", "reject"],
-    meant: &[("monitor", "none")],
-    other: None,
-};
+pub(super) static POLICY: Vocabulary =
+    Vocabulary { words: &["none", "quarantine", "reject"], meant: &[("monitor", "none")], other: None };
 
 pub(super) static DISPOSITION: Vocabulary = Vocabulary {
     words: &["none", "quarantine", "reject", "pass"],
@@ -55,7 +52,12 @@ pub(super) static ALIGNED: Vocabulary = Vocabulary {
 /// RFC 7489 notes `unknown` as a common writing of temperror and `error` of permerror.
 pub(super) static SPF_RESULT: Vocabulary = Vocabulary {
     words: &["pass", "fail", "softfail", "none", "neutral", "temperror", "permerror"],
-    meant: &[("hardfail", "fail"), ("unknown", "temperror"), ("error", "permerror"), ("invalid", "permerror")],
+    meant: &[
+        ("hardfail", "fail"),
+        ("unknown", "temperror"),
+        ("error", "permerror"),
+        ("invalid", "permerror"),
+    ],
     other: None,
 };
 
@@ -118,7 +120,10 @@ impl Vocabulary {
     fn read_other(&self, text: &str) -> Reading {
         let written = |w: &str| {
             let plain = |b: &u8| !matches!(b, b'_' | b'-' | b' ');
-            w.bytes().filter(plain).map(|b| b.to_ascii_lowercase()).eq(text.bytes().filter(plain).map(|b| b.to_ascii_lowercase()))
+            w.bytes()
+                .filter(plain)
+                .map(|b| b.to_ascii_lowercase())
+                .eq(text.bytes().filter(plain).map(|b| b.to_ascii_lowercase()))
         };
         let word = self.words.iter().find(|w| written(w)).copied();
         let meant = || self.meant.iter().find(|(w, _)| written(w)).map(|(_, meant)| *meant);
@@ -158,7 +163,10 @@ mod tests {
             assert!(vocabulary.meant.iter().all(|(_, meant)| *meant != "pass"));
             assert_ne!(vocabulary.other, Some("pass"));
             for text in ["passed", "ok", "pas", "p", "true", "1", "bypass", "invalid", ""] {
-                assert!(!matches!(vocabulary.read(text), Reading::Exact("pass") | Reading::Mapped("pass")), "{text}");
+                assert!(
+                    !matches!(vocabulary.read(text), Reading::Exact("pass") | Reading::Mapped("pass")),
+                    "{text}"
+                );
             }
         }
     }

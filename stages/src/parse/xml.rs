@@ -10,6 +10,7 @@ use super::Limits;
 use super::failure::reason;
 use super::names;
 use super::repairs::{Repairs, kind};
+use super::words;
 
 /// Why the text cannot be read on.
 #[derive(Debug)]
@@ -76,7 +77,8 @@ impl<'a, 'r> Scanner<'a, 'r> {
             return Ok(None);
         }
         loop {
-            let at = self.skip_blanks();
+            let at = words::skip_blanks(self.bytes, self.pos);
+            self.pos = at;
             match self.bytes.get(at..) {
                 Some([b'<', b'/', ..]) => {
                     if self.closes(at, parent.raw) {
@@ -133,22 +135,12 @@ impl<'a, 'r> Scanner<'a, 'r> {
         Ok(&self.text[tag.at..self.pos])
     }
 
-    #[inline]
-    fn skip_blanks(&mut self) -> usize {
-        let mut at = self.pos;
-        while self.bytes.get(at).is_some_and(|b| *b <= b' ') {
-            at += 1;
-        }
-        self.pos = at;
-        at
-    }
-
     /// Whether the end tag of `raw` stands at `at`; if so, moves behind it.
     #[inline]
     fn closes(&mut self, at: usize, raw: &str) -> bool {
         let name = at + 2;
         let end = name + raw.len();
-        if !self.bytes[at..].starts_with(b"</") || self.bytes.get(name..end) != Some(raw.as_bytes()) {
+        if !self.bytes[at..].starts_with(b"</") || !words::stands_at(self.bytes, name, raw.as_bytes()) {
             return false;
         }
         if self.bytes.get(end) == Some(&b'>') {
@@ -171,7 +163,17 @@ impl<'a, 'r> Scanner<'a, 'r> {
     /// The start tag at `at`, or none where the `<` is text.
     #[inline]
     pub(super) fn start_tag(&mut self, at: usize) -> Result<Option<Tag<'a>>, Broken> {
-        let mut end = at + 1;
+        let end = words::skip_name(self.bytes, at + 1);
+        if self.bytes.get(end) == Some(&b'>') {
+            let raw = &self.text[at + 1..end];
+            self.pos = end + 1;
+            return Ok(Some(Tag { raw, name: raw, at, empty: false }));
+        }
+        self.other_start_tag(at, end)
+    }
+
+    /// A start tag with an unusual name or with attributes; `end` is as far as the name is usual.
+    fn other_start_tag(&mut self, at: usize, mut end: usize) -> Result<Option<Tag<'a>>, Broken> {
         let mut seen = 0;
         while let Some(b) = self.bytes.get(end)
             && CLASS[*b as usize] != 0
@@ -198,7 +200,13 @@ impl<'a, 'r> Scanner<'a, 'r> {
         name
     }
 
-    fn start_tag_with_attributes(&mut self, at: usize, end: usize, raw: &'a str, name: &'a str) -> Result<Option<Tag<'a>>, Broken> {
+    fn start_tag_with_attributes(
+        &mut self,
+        at: usize,
+        end: usize,
+        raw: &'a str,
+        name: &'a str,
+    ) -> Result<Option<Tag<'a>>, Broken> {
         let mut quote = None;
         let mut last = 0;
         match self.bytes.get(end) {
@@ -263,7 +271,8 @@ impl<'a, 'r> Scanner<'a, 'r> {
     #[cold]
     fn stray_text(&mut self, at: usize, place: &'static str) {
         let from = at + 1;
-        let end = memchr::memchr(b'<', &self.bytes[from.min(self.bytes.len())..]).map_or(self.bytes.len(), |n| from + n);
+        let end = memchr::memchr(b'<', &self.bytes[from.min(self.bytes.len())..])
+            .map_or(self.bytes.len(), |n| from + n);
         self.note_stray(&self.text[at..end], place);
         self.pos = end;
     }
@@ -305,19 +314,27 @@ impl<'a, 'r> Scanner<'a, 'r> {
         let name = self.bytes.get(from..)?.iter().take_while(|b| CLASS[**b as usize] != 0).count();
         let behind = &self.bytes[from + name..];
         let blanks = behind.iter().take_while(|b| b.is_ascii_whitespace()).count();
-        (name > 0 && behind.get(blanks) == Some(&b'>')).then(|| (&self.text[from..from + name], from + name + blanks + 1))
+        (name > 0 && behind.get(blanks) == Some(&b'>'))
+            .then(|| (&self.text[from..from + name], from + name + blanks + 1))
     }
 
     /// Reads to the end tag of `tag`. The text goes to `out`, without that of child elements. A start tag that
     /// nothing closes is text, unless it has one of the standard's names: then something was lost.
-    fn content(&mut self, tag: Tag<'a>, place: &'static str, mut out: Option<&mut String>) -> Result<(), Broken> {
+    fn content(
+        &mut self,
+        tag: Tag<'a>,
+        place: &'static str,
+        mut out: Option<&mut String>,
+    ) -> Result<(), Broken> {
         if tag.empty {
             return Ok(());
         }
         let mut open: Vec<(&'a str, usize)> = Vec::new();
         loop {
             let from = self.pos;
-            let Some(n) = memchr::memchr2(b'<', b'&', &self.bytes[from..]) else { return Err(self.truncated(tag)) };
+            let Some(n) = memchr::memchr2(b'<', b'&', &self.bytes[from..]) else {
+                return Err(self.truncated(tag));
+            };
             let at = from + n;
             self.append(&mut out, &self.text[from..at], tag)?;
             self.pos = at;
@@ -393,7 +410,12 @@ impl<'a, 'r> Scanner<'a, 'r> {
     }
 
     /// A `<` that is text.
-    fn unescaped(&mut self, place: &'static str, tag: Tag<'a>, out: &mut Option<&mut String>) -> Result<(), Broken> {
+    fn unescaped(
+        &mut self,
+        place: &'static str,
+        tag: Tag<'a>,
+        out: &mut Option<&mut String>,
+    ) -> Result<(), Broken> {
         if out.is_some() {
             let rest = &self.text[self.pos..];
             let piece = &rest[..rest.floor_char_boundary(20)];
@@ -415,7 +437,13 @@ impl<'a, 'r> Scanner<'a, 'r> {
     }
 
     /// An `&`: one of the five entities, a character number, or text.
-    fn reference(&mut self, at: usize, place: &'static str, tag: Tag<'a>, out: &mut Option<&mut String>) -> Result<(), Broken> {
+    fn reference(
+        &mut self,
+        at: usize,
+        place: &'static str,
+        tag: Tag<'a>,
+        out: &mut Option<&mut String>,
+    ) -> Result<(), Broken> {
         let window = &self.bytes[at + 1..self.bytes.len().min(at + 34)];
         let name = memchr::memchr(b';', window).and_then(|n| std::str::from_utf8(&window[..n]).ok());
         let (repair, original) = match name {
@@ -424,7 +452,9 @@ impl<'a, 'r> Scanner<'a, 'r> {
                     self.pos = at + name.len() + 2;
                     return self.append(out, c.encode_utf8(&mut [0; 4]), tag);
                 }
-                None if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric()) => (kind::UNDEFINED_ENTITY, name),
+                None if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+                    (kind::UNDEFINED_ENTITY, name)
+                }
                 None => (kind::BARE_AMPERSAND, "&"),
             },
             None => (kind::BARE_AMPERSAND, "&"),
@@ -442,7 +472,11 @@ impl<'a, 'r> Scanner<'a, 'r> {
 
     #[cold]
     fn truncated(&self, open: Tag<'_>) -> Broken {
-        self.broken(reason::TRUNCATED, self.bytes.len(), format!("the text ends inside of <{}>", short(open.raw)))
+        self.broken(
+            reason::TRUNCATED,
+            self.bytes.len(),
+            format!("the text ends inside of <{}>", short(open.raw)),
+        )
     }
 
     #[cold]
@@ -452,12 +486,20 @@ impl<'a, 'r> Scanner<'a, 'r> {
 
     #[cold]
     fn not_nested(&self, at: usize, end: &str, open: &str) -> Broken {
-        self.broken(reason::NOT_NESTED, at, format!("</{}> stands where <{}> is open", short(end), short(open)))
+        self.broken(
+            reason::NOT_NESTED,
+            at,
+            format!("</{}> stands where <{}> is open", short(end), short(open)),
+        )
     }
 
     #[cold]
     pub(super) fn doctype(&self, at: usize) -> Broken {
-        self.broken(reason::DOCTYPE, at, "a document type is declared, which reports must not have".to_owned())
+        self.broken(
+            reason::DOCTYPE,
+            at,
+            "a document type is declared, which reports must not have".to_owned(),
+        )
     }
 
     #[cold]
@@ -469,7 +511,11 @@ impl<'a, 'r> Scanner<'a, 'r> {
     #[cold]
     fn field_too_long(&self, tag: Tag<'_>) -> Broken {
         let (bound, name) = (self.limits.field_bytes, short(tag.raw));
-        self.broken(reason::LIMIT_FIELD, tag.at, format!("<{name}> holds more than {bound} bytes of text (`field_bytes`)"))
+        self.broken(
+            reason::LIMIT_FIELD,
+            tag.at,
+            format!("<{name}> holds more than {bound} bytes of text (`field_bytes`)"),
+        )
     }
 }
 

@@ -40,7 +40,10 @@ pub(super) fn entries<'a>(archive: &'a [u8], limit: usize) -> Result<Vec<Entry<'
     let truncated = || {
         Failure::new(
             reason::TRUNCATED,
-            format!("the zip of {} bytes has no complete directory at its end; it was cut off on its way: ask for it again", archive.len()),
+            format!(
+                "the zip of {} bytes has no complete directory at its end; it was cut off on its way: ask for it again",
+                archive.len()
+            ),
         )
     };
     let mut at = directory(archive).ok_or_else(truncated)?;
@@ -96,7 +99,9 @@ fn central(archive: &[u8], at: usize) -> Option<(Option<Entry<'_>>, usize)> {
     let local = usize::try_from(local).ok()?;
     // A local header that is missing or cut makes this entry fail, not the archive.
     let raw = archive.get(local..).unwrap_or_default();
-    let lengths = u16_at(raw, 26).zip(u16_at(raw, 28)).map_or(0, |(name, extra)| usize::from(name) + usize::from(extra));
+    let lengths = u16_at(raw, 26)
+        .zip(u16_at(raw, 28))
+        .map_or(0, |(name, extra)| usize::from(name) + usize::from(extra));
     let data_at = LOCAL_LEN + lengths;
     let data_end = data_at.saturating_add(usize::try_from(packed).unwrap_or(usize::MAX)).min(raw.len());
     let entry = Entry {
@@ -138,7 +143,10 @@ impl Entry<'_> {
     pub(super) fn unpack(&self, limits: &Limits, budget: u64) -> Result<Cow<'_, [u8]>, Failure> {
         let what = format!("the zip entry `{}`", self.name);
         if self.flags & FLAG_ENCRYPTED != 0 {
-            return Err(Failure::new(reason::ENCRYPTED, format!("{what} is encrypted: decrypt it and hand it over again")));
+            return Err(Failure::new(
+                reason::ENCRYPTED,
+                format!("{what} is encrypted: decrypt it and hand it over again"),
+            ));
         }
         let unpacked = match self.method {
             0 if self.data.len() as u64 > budget => Err(InflateError::Budget(budget)),
@@ -147,7 +155,9 @@ impl Entry<'_> {
             other => {
                 return Err(Failure::new(
                     reason::METHOD,
-                    format!("{what} is packed by method {other}, only stored and deflate are read: unpack it and hand it over again"),
+                    format!(
+                        "{what} is packed by method {other}, only stored and deflate are read: unpack it and hand it over again"
+                    ),
                 ));
             }
         };
@@ -155,7 +165,11 @@ impl Entry<'_> {
         let mut crc = flate2::Crc::new();
         crc.update(&bytes);
         if crc.sum() != self.crc {
-            return Err(InflateError::Corrupt("its checksum does not match".into()).failure(&what, self.data.len(), limits));
+            return Err(InflateError::Corrupt("its checksum does not match".into()).failure(
+                &what,
+                self.data.len(),
+                limits,
+            ));
         }
         Ok(bytes)
     }

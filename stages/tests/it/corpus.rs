@@ -84,7 +84,8 @@ fn repair(name: &str) -> &str {
 #[test]
 fn every_file_of_the_corpus_is_read_as_expected() {
     let Some(corpus) = corpus() else { return };
-    let expected: Value = serde_json::from_slice(&std::fs::read(corpus.join("expected.json")).unwrap()).unwrap();
+    let expected: Value =
+        serde_json::from_slice(&std::fs::read(corpus.join("expected.json")).unwrap()).unwrap();
     let files = read(&corpus.join("rua"));
     let mut wrong = Vec::new();
     let mut seen: HashMap<Vec<u8>, HashSet<Vec<u8>>> = HashMap::new();

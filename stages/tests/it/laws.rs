@@ -91,7 +91,11 @@ proptest! {
 #[test]
 fn a_large_report_is_sliced_and_loses_nothing() {
     let records: String = (0..12_000)
-        .map(|n| RECORD.replace("192.0.2.1", &format!("10.{}.{}.1", n / 250, n % 250)).replace(">s1<", &format!(">selector-{n}<")))
+        .map(|n| {
+            RECORD
+                .replace("192.0.2.1", &format!("10.{}.{}.1", n / 250, n % 250))
+                .replace(">s1<", &format!(">selector-{n}<"))
+        })
         .collect();
     let xml = format!("<feedback>{METADATA}{POLICY}{records}</feedback>");
     let parsed = parse(xml.as_bytes());
@@ -108,7 +112,13 @@ fn a_large_report_is_sliced_and_loses_nothing() {
 #[test]
 fn messages_stay_small_and_hold_one_partition_each() {
     let texts: Vec<_> = (0..3000)
-        .map(|n| format!("<feedback>{METADATA}{}{}</feedback>", POLICY.replace("example.com", &format!("d{}.example", n % 40)), RECORD.repeat(3)))
+        .map(|n| {
+            format!(
+                "<feedback>{METADATA}{}{}</feedback>",
+                POLICY.replace("example.com", &format!("d{}.example", n % 40)),
+                RECORD.repeat(3)
+            )
+        })
         .collect();
     let records: Vec<_> = texts.iter().enumerate().map(|(n, t)| raw(n as u64, "o", t.as_bytes())).collect();
     let parsed = parse_batches(Limits::default(), &[&records]);
@@ -121,13 +131,19 @@ fn the_largest_allowed_fields_stay_below_the_message_bound() {
     let limits = Limits::default();
     let long = "x".repeat(limits.field_bytes);
     let fields = ["email", "extra_contact_info", "generator"].map(|f| format!("<{f}>{long}</{f}>")).concat();
-    let metadata = METADATA.replace("Reporter", &long).replace("id-1", &long).replace("<email>r@reporter.example</email>", &fields);
+    let metadata = METADATA
+        .replace("Reporter", &long)
+        .replace("id-1", &long)
+        .replace("<email>r@reporter.example</email>", &fields);
     let errors = format!("<error>{long}</error>").repeat(9);
     let metadata = metadata.replace("</report_metadata>", &format!("{errors}</report_metadata>"));
     let comment = format!("<reason><type>other</type><comment>{long}</comment></reason>").repeat(14);
     let record = RECORD.replace("</policy_evaluated>", &format!("{comment}</policy_evaluated>"));
     let extension = format!("<extension>{}</extension>", "y".repeat(200_000));
-    let xml = format!("<feedback><version>{long}</version>{metadata}{POLICY}{}{extension}</feedback>", record.repeat(4));
+    let xml = format!(
+        "<feedback><version>{long}</version>{metadata}{POLICY}{}{extension}</feedback>",
+        record.repeat(4)
+    );
     let parsed = parse(xml.as_bytes());
     assert!(parsed.sizes.iter().all(|s| *s < 1_000_000), "{:?}", parsed.sizes);
     let report = parsed.only();

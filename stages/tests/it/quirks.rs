@@ -9,7 +9,8 @@ use crate::support::{self, RECEIVED, Report, parse, parse_with};
 
 pub(crate) const METADATA: &str = "<report_metadata><org_name>Reporter</org_name><email>r@reporter.example</email>\
     <report_id>id-1</report_id><date_range><begin>1738108800</begin><end>1738195200</end></date_range></report_metadata>";
-pub(crate) const POLICY: &str = "<policy_published><domain>example.com</domain><p>none</p></policy_published>";
+pub(crate) const POLICY: &str =
+    "<policy_published><domain>example.com</domain><p>none</p></policy_published>";
 pub(crate) const RECORD: &str = "<record><row><source_ip>192.0.2.1</source_ip><count>3</count><policy_evaluated>\
     <disposition>none</disposition><dkim>pass</dkim><spf>fail</spf></policy_evaluated></row>\
     <identifiers><header_from>example.com</header_from></identifiers><auth_results>\
@@ -100,14 +101,24 @@ fn ids(parsed: &support::Parsed) -> Vec<&str> {
 #[test]
 fn a_good_report_is_read_whole_and_unrepaired() {
     let parsed = parse(good().as_bytes());
-    assert_eq!((parsed.tally.get("reports"), parsed.tally.get("records"), parsed.tally.get("messages")), (1, 1, 3));
+    assert_eq!(
+        (parsed.tally.get("reports"), parsed.tally.get("records"), parsed.tally.get("messages")),
+        (1, 1, 3)
+    );
     let report = parsed.only();
     assert_eq!(report.repairs, []);
     assert_eq!((report.begin, report.end), (1_738_108_800_000_000, 1_738_195_200_000_000));
     assert_eq!((report.message_count, report.passed_count, report.slices), (3, 3, 1));
     for (name, value) in [
-        ("email", "r@reporter.example"), ("p", "none"), ("sp", "∅"), ("pct", "∅"), ("errors", "∅"),
-        ("origin", "test"), ("entry", ""), ("received_at", "1738195200000000"), ("geo_version", "∅"),
+        ("email", "r@reporter.example"),
+        ("p", "none"),
+        ("sp", "∅"),
+        ("pct", "∅"),
+        ("errors", "∅"),
+        ("origin", "test"),
+        ("entry", ""),
+        ("received_at", "1738195200000000"),
+        ("geo_version", "∅"),
     ] {
         assert_eq!(report.column(name), value, "{name}");
     }
@@ -130,32 +141,64 @@ fn every_wrapping_gives_the_same_report() {
     let rfc822 = mail(&[("Content-Type: application/gzip\r\nContent-Transfer-Encoding: base64", &packed)]);
     let octets = "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64";
     let name = "Content-Disposition: attachment; filename*0*=utf-8''a%20; filename*1=b.xml.gz";
-    let single = format!("From: a@b\r\nContent-Type: text/xml\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}", good().replace('=', "=3D"));
+    let single = format!(
+        "From: a@b\r\nContent-Type: text/xml\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}",
+        good().replace('=', "=3D")
+    );
     let unused = ("Content-Type: text/plain; charset=\"us-ascii\"", "unused");
     let wrapped: Vec<(&str, Vec<u8>, &str)> = vec![
         ("gzip", gzip(xml), ""),
         ("gzip in gzip", gzip(&gzip(xml)), ""),
         ("gzip of two members", [gzip(&xml[..100]), gzip(&xml[100..])].concat(), ""),
         ("zip", zip(&[("a.xml", xml)]), "a.xml"),
-        ("zip with noise", zip(&[("d/", b""), ("__MACOSX/d/._a.xml", b"\x00\x05\x16"), ("d/read.me", b"hello"), ("d/a.xml", xml)]), "d/a.xml"),
+        (
+            "zip with noise",
+            zip(&[
+                ("d/", b""),
+                ("__MACOSX/d/._a.xml", b"\x00\x05\x16"),
+                ("d/read.me", b"hello"),
+                ("d/a.xml", xml),
+            ]),
+            "d/a.xml",
+        ),
         ("zip in zip in gzip", gzip(&zip(&[("b.zip", &zip(&[("a.xml", xml)]))])), "b.zip/a.xml"),
         ("mail", rfc822.clone().into(), "part 1"),
         ("mail, report first", mail(&[(octets, &packed), unused]).into(), "part 1"),
-        ("mail, named", mail(&[unused, (&format!("{octets}\r\n{name}"), &packed)]).into(), "part 2/a b.xml.gz"),
+        (
+            "mail, named",
+            mail(&[unused, (&format!("{octets}\r\n{name}"), &packed)]).into(),
+            "part 2/a b.xml.gz",
+        ),
         ("single part", single.into(), ""),
         ("raw xml in a mail", format!("From: a@b\r\nSubject: x\r\n\r\n{}", good()).into(), ""),
         ("forwarded", mail(&[("Content-Type: message/rfc822", &rfc822)]).into(), "part 1/part 1"),
-        ("forwarded in base64", mail(&[("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64", &base64(rfc822.as_bytes()))]).into(), "part 1/part 1"),
+        (
+            "forwarded in base64",
+            mail(&[(
+                "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64",
+                &base64(rfc822.as_bytes()),
+            )])
+            .into(),
+            "part 1/part 1",
+        ),
         ("mbox", format!("From a@b Thu Jan 30 00:00:00 2025\r\n{rfc822}").into(), "message 1/part 1"),
         ("no header says base64", mail(&[("Content-Type: application/gzip", &packed)]).into(), "part 1"),
-        ("base64 that is none", mail(&[("Content-Type: text/xml\r\nContent-Transfer-Encoding: base64", &good())]).into(), "part 1"),
+        (
+            "base64 that is none",
+            mail(&[("Content-Type: text/xml\r\nContent-Transfer-Encoding: base64", &good())]).into(),
+            "part 1",
+        ),
     ];
     for (name, bytes, entry) in wrapped {
         let parsed = parse(&bytes);
         assert_eq!(parsed.letters, [], "{name}");
         assert_eq!(ids(&parsed), ["id-1"], "{name}");
         let report = parsed.only();
-        assert_eq!((&report.identity, &report.content, &report.records), (&plain.identity, &plain.content, &plain.records), "{name}");
+        assert_eq!(
+            (&report.identity, &report.content, &report.records),
+            (&plain.identity, &plain.content, &plain.records),
+            "{name}"
+        );
         assert_eq!(report.entry, entry, "{name}");
     }
 }
@@ -165,7 +208,10 @@ fn mended_wrappings_are_told() {
     let junk = [gzip(good().as_bytes()), b"\r\n--junk".to_vec()].concat();
     assert_repair(&parse(&junk).only(), "junk-after-gzip", "gzip", Some("8 bytes"));
     let inner = mail(&[("Content-Type: text/xml", &good())]);
-    let forwarded = mail(&[("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64", &base64(inner.as_bytes()))]);
+    let forwarded = mail(&[(
+        "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64",
+        &base64(inner.as_bytes()),
+    )]);
     assert_repair(&parse(forwarded.as_bytes()).only(), "transfer-encoding", "mail", Some("base64"));
 }
 
@@ -174,7 +220,13 @@ fn good_parts_count_and_each_bad_one_is_a_dead_letter_of_its_own() {
     let (good, second) = (good(), second());
     let cut = &good.as_bytes()[..good.len() - 30];
     let cut_gzip = &gzip(&vec![b'x'; 5000])[..20];
-    let archive = zip(&[("a.xml", good.as_bytes()), ("b.xml", cut), ("c.gz", cut_gzip), ("c.txt", b"hi"), ("d.xml", second.as_bytes())]);
+    let archive = zip(&[
+        ("a.xml", good.as_bytes()),
+        ("b.xml", cut),
+        ("c.gz", cut_gzip),
+        ("c.txt", b"hi"),
+        ("d.xml", second.as_bytes()),
+    ]);
     let parsed = parse(&archive);
     assert_eq!(ids(&parsed), ["id-1", "id-2"]);
     assert_eq!(parsed.reports.iter().map(|r| r.part).collect::<Vec<_>>(), [0, 1]);
@@ -205,13 +257,17 @@ fn two_reports_in_one_text_are_two() {
     let cut = good().replace("</feedback>", "");
     let parsed = parse(format!("{cut}{}", second()).as_bytes());
     assert_eq!((ids(&parsed), parsed.reasons()), (vec!["id-2"], vec!["truncated"]));
-    assert!(cut.ends_with(std::str::from_utf8(&parsed.letters[0].value).unwrap().trim_end_matches("<?xml version=\"1.0\"?>")));
+    assert!(cut.ends_with(
+        std::str::from_utf8(&parsed.letters[0].value).unwrap().trim_end_matches("<?xml version=\"1.0\"?>")
+    ));
 }
 
 #[test]
 fn text_in_other_encodings_is_read() {
     let xml = good().replace("Reporter", "Répörter");
-    let utf16 = |bytes: fn(u16) -> [u8; 2], mark: &str| -> Vec<u8> { format!("{mark}{xml}").encode_utf16().flat_map(bytes).collect() };
+    let utf16 = |bytes: fn(u16) -> [u8; 2], mark: &str| -> Vec<u8> {
+        format!("{mark}{xml}").encode_utf16().flat_map(bytes).collect()
+    };
     for bytes in [
         xml.clone().into_bytes(),
         format!("\u{feff}{xml}").into_bytes(),
@@ -242,7 +298,12 @@ fn what_surrounds_the_report_is_passed_over_and_told() {
         ("<!-- <feedback> --><?pi <feedback> ?>", "<!-- <feedback> -->", ""),
     ] {
         let report = parse(format!("{before}{bare}{after}").as_bytes()).only();
-        let kinds: Vec<_> = report.repairs.iter().map(|r| r.0.as_str()).filter(|k| !kind.is_empty() || *k != "broken-declaration").collect();
+        let kinds: Vec<_> = report
+            .repairs
+            .iter()
+            .map(|r| r.0.as_str())
+            .filter(|k| !kind.is_empty() || *k != "broken-declaration")
+            .collect();
         assert_eq!(kinds, if kind.is_empty() { vec![] } else { vec![kind] }, "{before} … {after}");
     }
 }
@@ -290,7 +351,11 @@ fn namespaces_prefixes_attributes_and_letter_case_do_not_matter() {
         let report = with(from_to.0, from_to.1);
         assert_eq!((report.content, report.repairs), (plain.content.clone(), vec![]));
     }
-    let prefixed = good().replace("</", "</ns0:").replace('<', "<ns0:").replace("<ns0:/ns0:", "</ns0:").replace("<ns0:?", "<?");
+    let prefixed = good()
+        .replace("</", "</ns0:")
+        .replace('<', "<ns0:")
+        .replace("<ns0:/ns0:", "</ns0:")
+        .replace("<ns0:?", "<?");
     assert_eq!(parse(prefixed.as_bytes()).only().content, plain.content);
     let upper = good().replace("org_name>", "Org_Name>").replace("row>", "ROW>");
     let report = parse(upper.as_bytes()).only();
@@ -307,7 +372,10 @@ fn other_and_missing_elements_do_not_end_the_report() {
     let report = with("<source_ip>", "<deep><er><row/></er>x</deep><empty/><source_ip>");
     assert_repair(&report, "unknown-element", "feedback/record/row", Some("deep"));
     assert_eq!(report.record_count, 1);
-    let report = with("</policy_published>", "</policy_published><policy_published><domain>b.example</domain><sp>none</sp></policy_published>");
+    let report = with(
+        "</policy_published>",
+        "</policy_published><policy_published><domain>b.example</domain><sp>none</sp></policy_published>",
+    );
     assert_eq!((report.policy_domain.as_str(), report.column("sp")), ("example.com", "∅"));
     assert_repair(&report, "repeated-element", "feedback/policy_published", None);
     let report = with("</record>", "<x:tag xmlns:x='y'>a &amp; b</x:tag></record>");
@@ -324,7 +392,9 @@ fn other_and_missing_elements_do_not_end_the_report() {
         assert_repair(&report, "missing-element", &format!("feedback/record/{place}"), None);
     }
     let report = with("<header_from>", "<header_from>first.example</header_from><header_from>");
-    assert!(report.records[0].all.contains("header_from=first.example") && report.has_repair("repeated-element"));
+    assert!(
+        report.records[0].all.contains("header_from=first.example") && report.has_repair("repeated-element")
+    );
 }
 
 #[test]
@@ -344,7 +414,10 @@ fn a_record_without_address_or_number_is_left_out() {
         assert!(report.has_repair(kind), "{kind}");
     }
     for (text, address) in [
-        ("::ffff:192.0.2.1", "192.0.2.1"), ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"), ("[192.0.2.1]", "192.0.2.1"), (" 192.0.2.1\n", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"),
+        ("[192.0.2.1]", "192.0.2.1"),
+        (" 192.0.2.1\n", "192.0.2.1"),
     ] {
         assert_eq!(with("192.0.2.1", text).records[0].source_ip, address);
     }
@@ -364,7 +437,10 @@ fn words_are_mapped_by_one_table_and_never_to_pass() {
     let report = with("<disposition>none</disposition>", "<disposition>2</disposition>");
     assert_eq!(report.records[0].disposition, None);
     assert_repair(&report, "value-dropped", &format!("{evaluated}/disposition"), Some("2"));
-    assert_eq!(with("<disposition>none<", "<disposition>pass<").records[0].disposition.as_deref(), Some("pass"));
+    assert_eq!(
+        with("<disposition>none<", "<disposition>pass<").records[0].disposition.as_deref(),
+        Some("pass")
+    );
     let report = with("<result>fail</result>", "<result>hardfail</result>");
     assert!(report.records[0].all.contains("spf=[(example.com mfrom fail ∅)]"));
     assert_repair(&report, "value-mapped", "feedback/record/auth_results/spf/result", Some("hardfail"));
@@ -372,14 +448,32 @@ fn words_are_mapped_by_one_table_and_never_to_pass() {
         ("<reason>sampled_out</reason>", "[(sampled_out ∅)]"),
         ("<reason><type>because</type><comment>c</comment></reason>", "[(other c)]"),
         ("<reason><type/><comment/></reason>", "[]"),
-        ("<reason><type>policy_test_mode</type></reason><reason><type>forwarded</type></reason>", "[(policy_test_mode ∅), (forwarded ∅)]"),
+        (
+            "<reason><type>policy_test_mode</type></reason><reason><type>forwarded</type></reason>",
+            "[(policy_test_mode ∅), (forwarded ∅)]",
+        ),
         ("<reason>no idea</reason>", "[(other no idea)]"),
     ] {
         let report = with("</policy_evaluated>", &format!("{reason}</policy_evaluated>"));
-        assert!(report.records[0].all.contains(&format!("reasons={shown}")), "{reason}: {}", report.records[0].all);
+        assert!(
+            report.records[0].all.contains(&format!("reasons={shown}")),
+            "{reason}: {}",
+            report.records[0].all
+        );
     }
-    let report = with("<p>none</p>", "<p>none</p><sp></sp><np>reject</np><t>y</t><psd>n</psd><pct>50</pct><adkim>strict</adkim><fo>1:d:s</fo>");
-    for (name, value) in [("sp", "∅"), ("np", "reject"), ("testing", "y"), ("psd", "n"), ("pct", "50"), ("adkim", "s"), ("fo", "1:d:s")] {
+    let report = with(
+        "<p>none</p>",
+        "<p>none</p><sp></sp><np>reject</np><t>y</t><psd>n</psd><pct>50</pct><adkim>strict</adkim><fo>1:d:s</fo>",
+    );
+    for (name, value) in [
+        ("sp", "∅"),
+        ("np", "reject"),
+        ("testing", "y"),
+        ("psd", "n"),
+        ("pct", "50"),
+        ("adkim", "s"),
+        ("fo", "1:d:s"),
+    ] {
         assert_eq!(report.column(name), value, "{name}");
     }
 }
@@ -392,9 +486,15 @@ fn every_result_is_kept_and_empty_ones_say_nothing() {
     let all = &report.records[0].all;
     assert!(all.contains("dkim=[(example.com s1 pass ∅), (a.example ∅ neutral ∅)]"), "{all}");
     assert!(all.contains("spf=[(example.com mfrom fail ∅), (∅ ∅ none h)]"), "{all}");
-    let report = with("<header_from>example.com", "<envelope_from/><envelope_to>EXAMPLE.net.</envelope_to><header_from>Example.COM.");
+    let report = with(
+        "<header_from>example.com",
+        "<envelope_from/><envelope_to>EXAMPLE.net.</envelope_to><header_from>Example.COM.",
+    );
     assert!(report.records[0].all.contains("header_from=example.com envelope_from= envelope_to=example.net"));
-    assert_eq!(with("<domain>example.com</domain><p>", "<domain>Example.COM.</domain><p>").policy_domain, "example.com");
+    assert_eq!(
+        with("<domain>example.com</domain><p>", "<domain>Example.COM.</domain><p>").policy_domain,
+        "example.com"
+    );
 }
 
 #[test]
@@ -416,7 +516,10 @@ fn metadata_is_mended() {
     let report = with("1738108800", "soon");
     assert_eq!((report.begin, report.end), (1_738_195_200_000_000, 1_738_195_200_000_000));
     assert!(report.has_repair("bad-timestamp"));
-    let report = with("</report_metadata>", "<error>one</error><error>two</error><generator>g</generator></report_metadata>");
+    let report = with(
+        "</report_metadata>",
+        "<error>one</error><error>two</error><generator>g</generator></report_metadata>",
+    );
     assert_eq!((report.column("errors"), report.column("generator")), ("[one, two]", "g"));
 }
 
@@ -464,7 +567,10 @@ fn what_cannot_be_read_dies_for_its_reason() {
         (cut.as_bytes().to_vec(), "truncated"),
         (good.replace("</row>", "").into_bytes(), "elements-do-not-nest"),
         (good.replace("<count>", "<count><row>").into_bytes(), "elements-do-not-nest"),
-        (good.replace("<feedback>", "<!DOCTYPE feedback [<!ENTITY a 'b'>]><feedback>").into_bytes(), "doctype"),
+        (
+            good.replace("<feedback>", "<!DOCTYPE feedback [<!ENTITY a 'b'>]><feedback>").into_bytes(),
+            "doctype",
+        ),
         (good.replace("<domain>example.com</domain><p>", "<p>").into_bytes(), "no-policy-domain"),
         (gzip(good.as_bytes())[..60].to_vec(), "truncated"),
         (zip(&[("a.xml", good.as_bytes())])[..60].to_vec(), "truncated"),
@@ -472,7 +578,10 @@ fn what_cannot_be_read_dies_for_its_reason() {
         (vec![], "not-a-report"),
         (zip(&[("notempty.txt", b"x")]), "not-a-report"),
         (gzip(b"{\"organization-name\":\"x\",\"policies\":[]}"), "tls-report-unsupported"),
-        (mail(&[("Content-Type: message/feedback-report", "Feedback-Type: auth-failure")]).into_bytes(), "failure-report-unsupported"),
+        (
+            mail(&[("Content-Type: message/feedback-report", "Feedback-Type: auth-failure")]).into_bytes(),
+            "failure-report-unsupported",
+        ),
     ] {
         let parsed = parse(&bytes);
         assert_eq!((parsed.reports.len(), parsed.reasons()), (0, vec![reason]));
@@ -495,8 +604,19 @@ fn bounds_are_kept_and_named() {
     for (bytes, limits, reason, reports) in [
         (deep.into_bytes(), limits(), "limit-xml-depth", 0),
         (good.replace("Reporter", &"x".repeat(20_000)).into_bytes(), limits(), "limit-field", 0),
-        (good.replace("<dkim><d", &format!("{}<dkim><d", "<dkim><domain>a</domain></dkim>".repeat(5000))).into_bytes(), limits(), "limit-record", 0),
-        (good.replace(RECORD, &RECORD.repeat(5)).into_bytes(), Limits { records: 4, ..limits() }, "limit-records", 0),
+        (
+            good.replace("<dkim><d", &format!("{}<dkim><d", "<dkim><domain>a</domain></dkim>".repeat(5000)))
+                .into_bytes(),
+            limits(),
+            "limit-record",
+            0,
+        ),
+        (
+            good.replace(RECORD, &RECORD.repeat(5)).into_bytes(),
+            Limits { records: 4, ..limits() },
+            "limit-records",
+            0,
+        ),
         (nested, limits(), "limit-nesting", 0),
         (std::mem::take(&mut many), Limits { entries: 2, ..limits() }, "limit-entries", 0),
         (gzip(good.as_bytes()), Limits { attachment_bytes: 100, ..limits() }, "limit-attachment", 0),
@@ -510,8 +630,17 @@ fn bounds_are_kept_and_named() {
 
 #[test]
 fn the_parts_of_a_record_can_be_listed() {
-    let archive = zip(&[("a.xml", good().as_bytes()), ("b.gz", &gzip(b"{\"organization-name\":\"x\",\"policies\":[]}")), ("c.txt", b"x")]);
+    let archive = zip(&[
+        ("a.xml", good().as_bytes()),
+        ("b.gz", &gzip(b"{\"organization-name\":\"x\",\"policies\":[]}")),
+        ("c.txt", b"x"),
+    ]);
     let mut seen = Vec::new();
-    documents(&archive, &Limits::default(), &mut |d| seen.push((d.entry.to_owned(), d.text.map(str::len).map_err(|f| f.reason))));
-    assert_eq!(seen, [("a.xml".to_owned(), Ok(good().len())), ("b.gz".to_owned(), Err("tls-report-unsupported"))]);
+    documents(&archive, &Limits::default(), &mut |d| {
+        seen.push((d.entry.to_owned(), d.text.map(str::len).map_err(|f| f.reason)))
+    });
+    assert_eq!(
+        seen,
+        [("a.xml".to_owned(), Ok(good().len())), ("b.gz".to_owned(), Err("tls-report-unsupported"))]
+    );
 }

@@ -151,7 +151,11 @@ pub(crate) fn parse_batches(limits: Limits, batches: &[&[Record]]) -> Parsed {
                 assert!(slice > 0);
                 let mut rest = report.records;
                 last.records.append(&mut rest);
-                assert_eq!(Report { records: last.records.clone(), ..report }, *last, "slices say the same of the report");
+                assert_eq!(
+                    Report { records: last.records.clone(), ..report },
+                    *last,
+                    "slices say the same of the report"
+                );
             }
             _ => {
                 assert_eq!(slice, 0);
@@ -220,7 +224,12 @@ fn report_at(batch: &RecordBatch, row: usize) -> (i32, Report) {
             .map(|i| {
                 let cell = |name: &str| show(repairs, name, i);
                 let original = cell("original");
-                (cell("kind"), cell("place"), (original != "∅").then_some(original), cell("count").parse().unwrap())
+                (
+                    cell("kind"),
+                    cell("place"),
+                    (original != "∅").then_some(original),
+                    cell("count").parse().unwrap(),
+                )
             })
             .collect(),
         records: (0..records.len()).map(|i| row_at(records, i)).collect(),

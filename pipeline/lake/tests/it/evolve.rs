@@ -50,7 +50,9 @@ async fn other_differences_are_refused_with_table_column_and_remedy() {
     let required = changed(daily, |columns| columns.insert(1, Column::required("tenant", Type::Utf8, "m", "s")));
     let retyped = changed(daily, |columns| columns[1].r#type = Type::Int64);
     let optional = changed(daily, |columns| columns[1].nullable = true);
-    let without = changed(daily, |columns| drop(columns.remove(1)));
+    let without = changed(daily, |columns| {
+        columns.remove(1);
+    });
     for (table, column, problem) in [
         (required, "tenant", "missing, and required"),
         (retyped, "policy_domain", "Utf8"),

@@ -32,7 +32,7 @@ async fn any_batching_gives_equal_tables_row_for_row() {
             assert_eq!(home.lake.stats().await.unwrap().iter().find(|s| s.table == table.name).unwrap().files, 5);
             tables.push(read(&home.lake, table).await);
         }
-        assert!(tables[0].num_rows() > 20, "{}", table.name);
+        assert!(tables[0].num_rows() >= 20, "{}", table.name);
         assert!(tables.iter().all(|other| *other == tables[0]), "{}", table.name);
     }
 }

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::LogError;
 
+/// Largest write that may use half of the reserve, in bytes: the log's own bookkeeping, without which it
+/// could not even be opened to make room.
+const SMALL: u64 = 4 << 10;
 /// Bytes that may be written between two looks at the disk.
 const LOOK_EVERY: u64 = 4 << 20;
 
@@ -33,10 +36,12 @@ impl Reserve {
             return Ok(());
         };
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if free < self.bytes.saturating_add(bytes) {
+        let kept = if bytes <= SMALL { self.bytes / 2 } else { self.bytes };
+        if free < kept.saturating_add(bytes) {
             return Err(LogError::Full { path: self.path.display().to_string() });
         }
-        self.allowance.store(LOOK_EVERY.min(free - self.bytes - bytes), Ordering::Relaxed);
+        let allowance = free.saturating_sub(self.bytes).saturating_sub(bytes);
+        self.allowance.store(LOOK_EVERY.min(allowance), Ordering::Relaxed);
         Ok(())
     }
 }
@@ -49,7 +54,7 @@ mod tests {
     fn a_write_that_would_touch_the_reserve_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         assert!(Reserve::new(dir.path(), 0).check(1).is_ok());
-        let refused = Reserve::new(dir.path(), u64::MAX / 2).check(1).unwrap_err();
+        let refused = Reserve::new(dir.path(), u64::MAX / 2).check(1 << 20).unwrap_err();
         assert!(refused.is_transient() && refused.to_string().contains("make room"), "{refused}");
     }
 }
