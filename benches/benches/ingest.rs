@@ -29,7 +29,12 @@ fn main() -> Outcome<()> {
     for reports in if sizes.is_empty() { vec![10_000] } else { sizes } {
         let dir = tempfile::tempdir()?;
         let end = Day::new(2026, 6, 30).ok_or("no day")?;
-        write(&World::new(WorldConfig::sized(1, end, reports)), dir.path(), Form::Files(Wrapping::Xml), |_| {})?;
+        write(
+            &World::new(WorldConfig::sized(1, end, reports)),
+            dir.path(),
+            Form::Files(Wrapping::Xml),
+            |_| {},
+        )?;
         measure(&program, &format!("a world of {reports} reports"), dir.path(), false)?;
     }
     match corpus() {
@@ -46,7 +51,11 @@ fn program() -> Outcome<PathBuf> {
     // target/PROFILE/deps/ingest-HASH -> target/PROFILE/dmarcflow
     let own = std::env::current_exe()?;
     let path = own.ancestors().nth(2).ok_or("no target folder")?.join("dmarcflow");
-    if path.exists() { Ok(path) } else { Err(format!("build it first: cargo build --release ({})", path.display()).into()) }
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(format!("build it first: cargo build --release ({})", path.display()).into())
+    }
 }
 
 /// Measures us, and parsedmarc where it is and is wanted.

@@ -38,8 +38,9 @@ impl App {
     /// Opens the log, which one process at a time may do, with the topics of the topology.
     pub fn open(&self) -> Result<(Arc<dyn Log>, Topology)> {
         let path = self.data().join("log");
-        std::fs::create_dir_all(&path)
-            .with_context(|| format!("cannot make the folder {}; choose another with --data", path.display()))?;
+        std::fs::create_dir_all(&path).with_context(|| {
+            format!("cannot make the folder {}; choose another with --data", path.display())
+        })?;
         let settings = LogSettings {
             memory_bytes: self.config.required("log.memory"),
             reserve_bytes: self.config.required("log.reserve"),
@@ -70,7 +71,8 @@ impl App {
             services: c.path("services"),
         })?;
         Ok(Parts {
-            partitions: u32::try_from(c.required("partitions").max(1)).context("`partitions` is too large")?,
+            partitions: u32::try_from(c.required("partitions").max(1))
+                .context("`partitions` is too large")?,
             parsers: c.number("workers").map_or(cores, |n| n as usize),
             limits: Limits {
                 attachment_bytes: c.required("parse.attachment_bytes"),

@@ -76,12 +76,22 @@ pub struct Column {
 
 impl Column {
     /// A column whose value is always there.
-    pub const fn required(name: &'static str, r#type: Type, meaning: &'static str, source: &'static str) -> Self {
+    pub const fn required(
+        name: &'static str,
+        r#type: Type,
+        meaning: &'static str,
+        source: &'static str,
+    ) -> Self {
         Self { name, r#type, nullable: false, unit: "", meaning, source }
     }
 
     /// A column whose value may be absent.
-    pub const fn optional(name: &'static str, r#type: Type, meaning: &'static str, source: &'static str) -> Self {
+    pub const fn optional(
+        name: &'static str,
+        r#type: Type,
+        meaning: &'static str,
+        source: &'static str,
+    ) -> Self {
         Self { name, r#type, nullable: true, unit: "", meaning, source }
     }
 

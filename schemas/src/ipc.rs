@@ -150,7 +150,11 @@ mod tests {
         assert!(first.as_struct()["selector"].is_null(0));
 
         let error = decode(&encode(&batch).unwrap(), &schema(fields(VERSION_1))).unwrap_err();
-        assert_eq!(error.to_string(), "required column `dropped` is missing", "what a version drops, it must not require");
+        assert_eq!(
+            error.to_string(),
+            "required column `dropped` is missing",
+            "what a version drops, it must not require"
+        );
     }
 
     #[test]

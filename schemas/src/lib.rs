@@ -19,4 +19,4 @@ pub mod tables;
 
 pub use column::{Column, Type};
 pub use message::{Header, Message, Record, TopicPartition};
-pub use tables::{Table, TABLES};
+pub use tables::{TABLES, Table};

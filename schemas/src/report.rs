@@ -26,11 +26,36 @@ const AUTH: &str = "RFC 9990 §3.1.1.9, RFC 7489 app. C";
 /// Who reports, about which domain and interval: with [`PUBLISHED`], what the `reports` table
 /// and every row of `records` say of the report they come from.
 pub const IDENTITY: &[Column] = &[
-    Column::required("policy_domain", Type::Utf8, "Domain whose DMARC policy was applied, lower case without trailing dot", POLICY),
-    Column::required("org_name", Type::Utf8, "Organisation that made the report; the domain of its address where it gave none", METADATA),
-    Column::required("report_id", Type::Utf8, "The reporter's identifier of the report; not unique by itself", METADATA),
-    Column::required("range_begin", Type::Timestamp, "Begin of the interval that the report covers, as given", METADATA),
-    Column::required("range_end", Type::Timestamp, "End of the interval that the report covers, as given; may be before its begin", METADATA),
+    Column::required(
+        "policy_domain",
+        Type::Utf8,
+        "Domain whose DMARC policy was applied, lower case without trailing dot",
+        POLICY,
+    ),
+    Column::required(
+        "org_name",
+        Type::Utf8,
+        "Organisation that made the report; the domain of its address where it gave none",
+        METADATA,
+    ),
+    Column::required(
+        "report_id",
+        Type::Utf8,
+        "The reporter's identifier of the report; not unique by itself",
+        METADATA,
+    ),
+    Column::required(
+        "range_begin",
+        Type::Timestamp,
+        "Begin of the interval that the report covers, as given",
+        METADATA,
+    ),
+    Column::required(
+        "range_end",
+        Type::Timestamp,
+        "End of the interval that the report covers, as given; may be before its begin",
+        METADATA,
+    ),
 ];
 
 /// What else the report says of itself.
@@ -39,7 +64,12 @@ pub const METADATA_COLUMNS: &[Column] = &[
     Column::optional("extra_contact_info", Type::Utf8, "Further contact of the reporter", METADATA),
     Column::optional("errors", Type::TextList, "Errors that the reporter says it met", METADATA),
     Column::optional("generator", Type::Utf8, "Software that made the report", METADATA),
-    Column::optional("report_version", Type::Utf8, "Version of the format that the report claims", "RFC 9990 §3.1.1.2"),
+    Column::optional(
+        "report_version",
+        Type::Utf8,
+        "Version of the format that the report claims",
+        "RFC 9990 §3.1.1.2",
+    ),
 ];
 
 /// The policy that the reporter found published. Absent is kept apart from given:
@@ -47,10 +77,21 @@ pub const METADATA_COLUMNS: &[Column] = &[
 pub const PUBLISHED: &[Column] = &[
     Column::optional("p", Type::Utf8, "Published policy of the domain: none, quarantine or reject", POLICY),
     Column::optional("sp", Type::Utf8, "Published policy of subdomains; absent inherits p", POLICY),
-    Column::optional("np", Type::Utf8, "Published policy of non-existent subdomains; absent inherits sp", POLICY),
+    Column::optional(
+        "np",
+        Type::Utf8,
+        "Published policy of non-existent subdomains; absent inherits sp",
+        POLICY,
+    ),
     Column::optional("adkim", Type::Utf8, "DKIM alignment mode: r or s; absent is r", POLICY),
     Column::optional("aspf", Type::Utf8, "SPF alignment mode: r or s; absent is r", POLICY),
-    Column::optional("pct", Type::Int32, "Share of messages that the policy applies to; absent is 100", "RFC 7489 §6.3").in_unit("percent"),
+    Column::optional(
+        "pct",
+        Type::Int32,
+        "Share of messages that the policy applies to; absent is 100",
+        "RFC 7489 §6.3",
+    )
+    .in_unit("percent"),
     Column::optional("fo", Type::Utf8, "Failure reporting options", POLICY),
     Column::optional("testing", Type::Utf8, "Policy test mode: y or n", POLICY),
     Column::optional("discovery_method", Type::Utf8, "How the policy was found: psl or treewalk", POLICY),
@@ -59,32 +100,68 @@ pub const PUBLISHED: &[Column] = &[
 
 /// What had to be mended to read the report.
 pub const REPAIR: &[Column] = &[
-    Column::required("kind", Type::Utf8, "Kind of repair, a stable short code such as `bom` or `value-mapped`", OURS),
-    Column::required("place", Type::Utf8, "Element that was mended, as a path without indices, or the wrapping", OURS),
+    Column::required(
+        "kind",
+        Type::Utf8,
+        "Kind of repair, a stable short code such as `bom` or `value-mapped`",
+        OURS,
+    ),
+    Column::required(
+        "place",
+        Type::Utf8,
+        "Element that was mended, as a path without indices, or the wrapping",
+        OURS,
+    ),
     Column::optional("original", Type::Utf8, "The text as it stood, cut to 200 bytes", OURS),
-    Column::required("count", Type::Int64, "How many times this repair was made in the report", OURS).in_unit("repairs"),
+    Column::required("count", Type::Int64, "How many times this repair was made in the report", OURS)
+        .in_unit("repairs"),
 ];
 
 /// Text that the report carries beside the standard's elements, and its repairs.
 pub const KEPT: &[Column] = &[
-    Column::optional("extension", Type::Utf8, "Extension elements of the report, as XML text", "RFC 9990 §3.1.1.6"),
+    Column::optional(
+        "extension",
+        Type::Utf8,
+        "Extension elements of the report, as XML text",
+        "RFC 9990 §3.1.1.6",
+    ),
     Column::required("repairs", Type::StructList(REPAIR), "What had to be mended to read the report", OURS),
 ];
 
 /// Where the report came from.
 pub const PROVENANCE: &[Column] = &[
-    Column::required("origin", Type::Utf8, "Where the report came from: a path, `mbox#n`, a mailbox URL", OURS),
-    Column::required("entry", Type::Utf8, "Path of the report inside that: archive entries and mail parts; empty when it is the whole", OURS),
+    Column::required(
+        "origin",
+        Type::Utf8,
+        "Where the report came from: a path, `mbox#n`, a mailbox URL",
+        OURS,
+    ),
+    Column::required(
+        "entry",
+        Type::Utf8,
+        "Path of the report inside that: archive entries and mail parts; empty when it is the whole",
+        OURS,
+    ),
     Column::required("received_at", Type::Timestamp, "When it was accepted into reports.raw", OURS),
     Column::required("raw_partition", Type::Int32, "Partition of reports.raw that keeps the bytes", OURS),
     Column::required("raw_offset", Type::Int64, "Offset in that partition", OURS),
-    Column::required("part", Type::Int32, "Ordinal of the report among those of the raw record, from 0", OURS),
+    Column::required(
+        "part",
+        Type::Int32,
+        "Ordinal of the report among those of the raw record, from 0",
+        OURS,
+    ),
     Column::required("xml_bytes", Type::Int64, "Size of the report's XML, unpacked", OURS).in_unit("bytes"),
 ];
 
 /// A reason why the disposition differs from the policy.
 pub const REASON: &[Column] = &[
-    Column::optional("type", Type::Utf8, "Reason: forwarded, local_policy, mailing_list, other, policy_test_mode, sampled_out or trusted_forwarder", ROW),
+    Column::optional(
+        "type",
+        Type::Utf8,
+        "Reason: forwarded, local_policy, mailing_list, other, policy_test_mode, sampled_out or trusted_forwarder",
+        ROW,
+    ),
     Column::optional("comment", Type::Utf8, "The reporter's words", ROW),
 ];
 
@@ -100,7 +177,12 @@ pub const DKIM: &[Column] = &[
 pub const SPF: &[Column] = &[
     Column::optional("domain", Type::Utf8, "Checked domain, lower case", AUTH),
     Column::optional("scope", Type::Utf8, "Identity that was checked: helo or mfrom", AUTH),
-    Column::optional("result", Type::Utf8, "none, neutral, pass, fail, softfail, temperror or permerror", AUTH),
+    Column::optional(
+        "result",
+        Type::Utf8,
+        "none, neutral, pass, fail, softfail, temperror or permerror",
+        AUTH,
+    ),
     Column::optional("human_result", Type::Utf8, "The reporter's words", AUTH),
 ];
 
@@ -109,17 +191,47 @@ pub const RECORD: &[Column] = &[
     Column::required("record_index", Type::Int32, "Ordinal of the record in its report, from 0", OURS),
     Column::required("source_ip", Type::Utf8, "Address that sent the messages, in canonical form", ROW),
     Column::required("messages", Type::Int64, "Messages that the record stands for", ROW).in_unit("messages"),
-    Column::optional("disposition", Type::Utf8, "What the receiver did: none, pass, quarantine or reject", ROW),
-    Column::required("dkim_aligned", Type::Bool, "policy_evaluated/dkim is pass: an aligned DKIM signature verified", ROW),
-    Column::required("spf_aligned", Type::Bool, "policy_evaluated/spf is pass: an aligned SPF check passed", ROW),
-    Column::required("dmarc_pass", Type::Bool, "The one verdict: dkim_aligned or spf_aligned", "RFC 9989 §4, RFC 7489 §6.6.2"),
+    Column::optional(
+        "disposition",
+        Type::Utf8,
+        "What the receiver did: none, pass, quarantine or reject",
+        ROW,
+    ),
+    Column::required(
+        "dkim_aligned",
+        Type::Bool,
+        "policy_evaluated/dkim is pass: an aligned DKIM signature verified",
+        ROW,
+    ),
+    Column::required(
+        "spf_aligned",
+        Type::Bool,
+        "policy_evaluated/spf is pass: an aligned SPF check passed",
+        ROW,
+    ),
+    Column::required(
+        "dmarc_pass",
+        Type::Bool,
+        "The one verdict: dkim_aligned or spf_aligned",
+        "RFC 9989 §4, RFC 7489 §6.6.2",
+    ),
     Column::required("reasons", Type::StructList(REASON), "Why the disposition differs from the policy", ROW),
     Column::optional("header_from", Type::Utf8, "Domain of the From header, lower case", IDENTIFIERS),
-    Column::optional("envelope_from", Type::Utf8, "Domain of the envelope sender, lower case; empty is the null sender", IDENTIFIERS),
+    Column::optional(
+        "envelope_from",
+        Type::Utf8,
+        "Domain of the envelope sender, lower case; empty is the null sender",
+        IDENTIFIERS,
+    ),
     Column::optional("envelope_to", Type::Utf8, "Domain of the envelope recipient, lower case", IDENTIFIERS),
     Column::required("dkim", Type::StructList(DKIM), "Every DKIM result, in the report's order", AUTH),
     Column::required("spf", Type::StructList(SPF), "Every SPF result, in the report's order", AUTH),
-    Column::optional("record_extension", Type::Utf8, "Foreign elements of the record, as XML text", "RFC 9990 §3.1.1.6"),
+    Column::optional(
+        "record_extension",
+        Type::Utf8,
+        "Foreign elements of the record, as XML text",
+        "RFC 9990 §3.1.1.6",
+    ),
 ];
 
 /// What the enrich stage adds to a record. Absent before it.
@@ -129,9 +241,19 @@ pub const ENRICHMENT: &[Column] = &[
     Column::optional("as_name", Type::Utf8, "Name of that autonomous system, where known", OURS),
     Column::optional("network", Type::Utf8, "Network of the source address: its /24, or /48 for IPv6", OURS),
     Column::optional("service", Type::Utf8, "Sending service that the record was recognised as", OURS),
-    Column::optional("service_evidence", Type::Utf8, "What it was recognised by: dkim:DOMAIN, spf:DOMAIN or asn:NUMBER", OURS),
+    Column::optional(
+        "service_evidence",
+        Type::Utf8,
+        "What it was recognised by: dkim:DOMAIN, spf:DOMAIN or asn:NUMBER",
+        OURS,
+    ),
     Column::optional("service_confidence", Type::Float64, "How sure that is, from 0 to 1", OURS),
-    Column::optional("forwarding", Type::Utf8, "Sign that the messages were forwarded: mailing_list, forwarder or srs", OURS),
+    Column::optional(
+        "forwarding",
+        Type::Utf8,
+        "Sign that the messages were forwarded: mailing_list, forwarder or srs",
+        OURS,
+    ),
 ];
 
 /// The versions of the references that a row was made with. Absent before enrichment.
@@ -142,11 +264,22 @@ pub const VERSIONS: &[Column] = &[
 
 /// What only the message carries: the hashes that tell reports apart, and slicing.
 pub const CARRIED: &[Column] = &[
-    Column::required("identity", Type::Hash, "Hash of org_name, policy_domain, report_id, range_begin and range_end", OURS),
-    Column::required("content", Type::Hash, "Hash of policy and rows, rows as a multiset: the same for every copy of a report", OURS),
+    Column::required(
+        "identity",
+        Type::Hash,
+        "Hash of org_name, policy_domain, report_id, range_begin and range_end",
+        OURS,
+    ),
+    Column::required(
+        "content",
+        Type::Hash,
+        "Hash of policy and rows, rows as a multiset: the same for every copy of a report",
+        OURS,
+    ),
     Column::required("record_count", Type::Int64, "Records of the whole report", OURS).in_unit("records"),
     Column::required("message_count", Type::Int64, "Messages of the whole report", OURS).in_unit("messages"),
-    Column::required("passed_count", Type::Int64, "Messages of the whole report that pass DMARC", OURS).in_unit("messages"),
+    Column::required("passed_count", Type::Int64, "Messages of the whole report that pass DMARC", OURS)
+        .in_unit("messages"),
     Column::required("slice", Type::Int32, "Ordinal of this slice of the report, from 0", OURS),
     Column::required("slices", Type::Int32, "Slices that the report is cut into, from 1", OURS),
 ];
@@ -155,8 +288,12 @@ pub const CARRIED: &[Column] = &[
 pub const MESSAGE_RECORD: &[Column] = &concat::<{ RECORD.len() + ENRICHMENT.len() }>(&[RECORD, ENRICHMENT]);
 
 /// The column that holds a report's records.
-pub const RECORDS: Column =
-    Column::required("records", Type::StructList(MESSAGE_RECORD), "The report's records, or this slice's share of them", OURS);
+pub const RECORDS: Column = Column::required(
+    "records",
+    Type::StructList(MESSAGE_RECORD),
+    "The report's records, or this slice's share of them",
+    OURS,
+);
 
 /// What a message of `reports.distinct` is, in its `kind` header.
 pub mod kind {
@@ -171,7 +308,8 @@ pub mod kind {
 pub const MARK: &[Column] = &[
     Column::required("date", Type::Date, "UTC date of the report's range_begin", OURS),
     Column::required("report_key", Type::Utf8, "The report", OURS),
-    Column::required("copies", Type::Int64, "How many copies of the report have come", OURS).in_unit("copies"),
+    Column::required("copies", Type::Int64, "How many copies of the report have come", OURS)
+        .in_unit("copies"),
     Column::required("conflict", Type::Bool, "Another report has the same identity and other content", OURS),
 ];
 

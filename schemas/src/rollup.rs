@@ -17,19 +17,28 @@ pub const VERSION: u32 = 1;
 const OURS: &str = "dmarcflow";
 const ROW: &str = "RFC 9990 §3.1.1.7, RFC 7489 app. C";
 
-const DATE: Column = Column::required("date", Type::Date, "UTC day that the messages were apportioned to", OURS);
-const POLICY_DOMAIN: Column =
-    Column::required("policy_domain", Type::Utf8, "Domain whose DMARC policy was applied", "RFC 9990 §3.1.1.4");
-const DKIM_ALIGNED: Column = Column::required("dkim_aligned", Type::Bool, "An aligned DKIM signature verified", ROW);
+const DATE: Column =
+    Column::required("date", Type::Date, "UTC day that the messages were apportioned to", OURS);
+const POLICY_DOMAIN: Column = Column::required(
+    "policy_domain",
+    Type::Utf8,
+    "Domain whose DMARC policy was applied",
+    "RFC 9990 §3.1.1.4",
+);
+const DKIM_ALIGNED: Column =
+    Column::required("dkim_aligned", Type::Bool, "An aligned DKIM signature verified", ROW);
 const SPF_ALIGNED: Column = Column::required("spf_aligned", Type::Bool, "An aligned SPF check passed", ROW);
-const DMARC_PASS: Column = Column::required("dmarc_pass", Type::Bool, "The one verdict: dkim_aligned or spf_aligned", "RFC 9989 §4");
+const DMARC_PASS: Column =
+    Column::required("dmarc_pass", Type::Bool, "The one verdict: dkim_aligned or spf_aligned", "RFC 9989 §4");
 const DISPOSITION: Column = Column::optional("disposition", Type::Utf8, "What the receiver did", ROW);
 const SERVICE: Column = Column::optional("service", Type::Utf8, "Sending service, where recognised", OURS);
 const ASN: Column = Column::optional("asn", Type::Int64, "Autonomous system of the source address", OURS);
 const COUNTRY: Column = Column::optional("country", Type::Utf8, "Country of the source address", OURS);
-const FORWARDING: Column = Column::optional("forwarding", Type::Utf8, "Sign that the messages were forwarded", OURS);
+const FORWARDING: Column =
+    Column::optional("forwarding", Type::Utf8, "Sign that the messages were forwarded", OURS);
 
-const MESSAGES: Column = Column::required("messages", Type::Int64, "Messages of the day", ROW).in_unit("messages");
+const MESSAGES: Column =
+    Column::required("messages", Type::Int64, "Messages of the day", ROW).in_unit("messages");
 const APPORTIONED: Column = Column::required(
     "apportioned_messages",
     Type::Int64,
@@ -41,11 +50,25 @@ const APPORTIONED: Column = Column::required(
 /// What `daily` is keyed by.
 pub const DAILY_KEY: &[Column] = &[DATE, POLICY_DOMAIN, DKIM_ALIGNED, SPF_ALIGNED, DMARC_PASS, DISPOSITION];
 /// What `daily_senders` is keyed by.
-pub const SENDERS_KEY: &[Column] =
-    &[DATE, POLICY_DOMAIN, SERVICE, ASN, COUNTRY, FORWARDING, DKIM_ALIGNED, SPF_ALIGNED, DMARC_PASS, DISPOSITION];
+pub const SENDERS_KEY: &[Column] = &[
+    DATE,
+    POLICY_DOMAIN,
+    SERVICE,
+    ASN,
+    COUNTRY,
+    FORWARDING,
+    DKIM_ALIGNED,
+    SPF_ALIGNED,
+    DMARC_PASS,
+    DISPOSITION,
+];
 /// What `daily_reporters` is keyed by.
-pub const REPORTERS_KEY: &[Column] =
-    &[DATE, POLICY_DOMAIN, Column::required("org_name", Type::Utf8, "Organisation that made the reports", "RFC 9990 §3.1.1.3"), DMARC_PASS];
+pub const REPORTERS_KEY: &[Column] = &[
+    DATE,
+    POLICY_DOMAIN,
+    Column::required("org_name", Type::Utf8, "Organisation that made the reports", "RFC 9990 §3.1.1.3"),
+    DMARC_PASS,
+];
 /// What `daily_sources` is keyed by.
 pub const SOURCES_KEY: &[Column] = &[
     DATE,

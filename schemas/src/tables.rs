@@ -49,26 +49,38 @@ const REPORT_KEY: Column = Column::required(
 const TOTALS: &[Column] = &[
     CARRIED[2],
     Column::required("messages", Type::Int64, "Messages of the report", OURS).in_unit("messages"),
-    Column::required("passed_messages", Type::Int64, "Those of them that pass DMARC", OURS).in_unit("messages"),
+    Column::required("passed_messages", Type::Int64, "Those of them that pass DMARC", OURS)
+        .in_unit("messages"),
     Column::required("copies", Type::Int64, "How many copies of the report came", OURS).in_unit("copies"),
     Column::required("conflict", Type::Bool, "Another report has the same identity and other content", OURS),
 ];
 
-const REPORTS: &[Column] = &concat::<
-    { 2 + IDENTITY.len() + METADATA_COLUMNS.len() + PUBLISHED.len() + TOTALS.len() + KEPT.len() + PROVENANCE.len() + VERSIONS.len() },
->(&[&[DATE, REPORT_KEY], IDENTITY, METADATA_COLUMNS, PUBLISHED, TOTALS, KEPT, PROVENANCE, VERSIONS]);
+const REPORTS: &[Column] =
+    &concat::<
+        {
+            2 + IDENTITY.len()
+                + METADATA_COLUMNS.len()
+                + PUBLISHED.len()
+                + TOTALS.len()
+                + KEPT.len()
+                + PROVENANCE.len()
+                + VERSIONS.len()
+        },
+    >(&[&[DATE, REPORT_KEY], IDENTITY, METADATA_COLUMNS, PUBLISHED, TOTALS, KEPT, PROVENANCE, VERSIONS]);
 
-const RECORDS: &[Column] = &concat::<{ 2 + IDENTITY.len() + RECORD.len() + ENRICHMENT.len() + VERSIONS.len() }>(&[
-    &[DATE, REPORT_KEY],
-    IDENTITY,
-    RECORD,
-    ENRICHMENT,
-    VERSIONS,
-]);
+const RECORDS: &[Column] =
+    &concat::<{ 2 + IDENTITY.len() + RECORD.len() + ENRICHMENT.len() + VERSIONS.len() }>(&[
+        &[DATE, REPORT_KEY],
+        IDENTITY,
+        RECORD,
+        ENRICHMENT,
+        VERSIONS,
+    ]);
 
 const DAILY: &[Column] = &concat::<{ DAILY_KEY.len() + MEASURES.len() }>(&[DAILY_KEY, MEASURES]);
 const DAILY_SENDERS: &[Column] = &concat::<{ SENDERS_KEY.len() + MEASURES.len() }>(&[SENDERS_KEY, MEASURES]);
-const DAILY_REPORTERS: &[Column] = &concat::<{ REPORTERS_KEY.len() + MEASURES.len() }>(&[REPORTERS_KEY, MEASURES]);
+const DAILY_REPORTERS: &[Column] =
+    &concat::<{ REPORTERS_KEY.len() + MEASURES.len() }>(&[REPORTERS_KEY, MEASURES]);
 const DAILY_SOURCES: &[Column] = &concat::<{ SOURCES_KEY.len() + MEASURES.len() }>(&[SOURCES_KEY, MEASURES]);
 
 /// The states of a dead letter, as column `state` shows them.
@@ -83,13 +95,23 @@ pub mod letter_state {
 
 const DEAD_LETTERS: &[Column] = &[
     Column::required("date", Type::Date, "Partition: UTC date of died_at", OURS),
-    Column::required("letter", Type::Utf8, "Identifies the letter: partition/offset in dead.letters, which keeps its bytes", OURS),
+    Column::required(
+        "letter",
+        Type::Utf8,
+        "Identifies the letter: partition/offset in dead.letters, which keeps its bytes",
+        OURS,
+    ),
     Column::required("died_at", Type::Timestamp, "When it was given up", OURS),
     Column::required("stage", Type::Utf8, "The stage that gave it up", OURS),
     Column::required("reason", Type::Utf8, "Why, a stable short code", OURS),
     Column::required("detail", Type::Utf8, "Why, in a sentence", OURS),
     Column::required("origin", Type::Utf8, "Where it came from: a path, `mbox#n`, a mailbox URL", OURS),
-    Column::required("entry", Type::Utf8, "Path of the dead part inside that; empty when it is the whole", OURS),
+    Column::required(
+        "entry",
+        Type::Utf8,
+        "Path of the dead part inside that; empty when it is the whole",
+        OURS,
+    ),
     Column::required("position", Type::Utf8, "topic/partition/offset of the record that it stood in", OURS),
     Column::required("attempts", Type::Int64, "How many times it was tried", OURS).in_unit("attempts"),
     Column::required("size", Type::Int64, "Size of what dead.letters keeps", OURS).in_unit("bytes"),
@@ -178,12 +200,22 @@ mod tests {
         for table in TABLES {
             let names: Vec<_> = table.columns.iter().map(|c| c.name).collect();
             assert_eq!(names[0], PARTITION, "{}", table.name);
-            assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{} repeats a column", table.name);
+            assert_eq!(
+                names.iter().collect::<HashSet<_>>().len(),
+                names.len(),
+                "{} repeats a column",
+                table.name
+            );
             for column in table.sort.iter().chain(table.bloom) {
                 assert!(names.contains(column), "{} has no column {column}", table.name);
             }
             for column in table.columns {
-                assert!(!column.meaning.is_empty() && !column.source.is_empty(), "{}.{}", table.name, column.name);
+                assert!(
+                    !column.meaning.is_empty() && !column.source.is_empty(),
+                    "{}.{}",
+                    table.name,
+                    column.name
+                );
             }
         }
     }

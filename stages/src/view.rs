@@ -35,5 +35,8 @@ pub(crate) fn text(array: &arrow::array::StringArray, i: usize) -> Option<&str> 
 }
 
 fn missing(name: &str) -> Fault {
-    Fault::Poison { reason: "schema", detail: format!("the message has no column `{name}` of the right type") }
+    Fault::Poison {
+        reason: "schema",
+        detail: format!("the message has no column `{name}` of the right type"),
+    }
 }

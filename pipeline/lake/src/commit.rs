@@ -117,7 +117,12 @@ impl Handle {
             return Ok(Some(known.index.version));
         }
         let Position { app, next } = positions[at].clone();
-        Err(LakeError::Position { table: self.spec.name.to_owned(), app, stored: held[at].unwrap_or(0), next })
+        Err(LakeError::Position {
+            table: self.spec.name.to_owned(),
+            app,
+            stored: held[at].unwrap_or(0),
+            next,
+        })
     }
 
     /// Writes the files of new rows, with the marks that the same commit has for them.
@@ -134,7 +139,9 @@ impl Handle {
             let rest = parts.split_off(parts.len().min(PARTS_AT_A_TIME));
             let some = std::mem::replace(&mut parts, rest);
             let handle = Arc::clone(self);
-            let encoded = blocking(self, move || some.iter().map(|part| handle.encode(part, true)).collect::<Result<Vec<_>, _>>());
+            let encoded = blocking(self, move || {
+                some.iter().map(|part| handle.encode(part, true)).collect::<Result<Vec<_>, _>>()
+            });
             let stored = match encoded.await {
                 Ok(files) => self.put(&files).await.map(|()| files),
                 Err(error) => Err(error),
@@ -151,7 +158,11 @@ impl Handle {
         Ok((written, found, marks))
     }
 
-    fn parts(&self, rows: Vec<RecordBatch>, marks: &Marks) -> Result<(Vec<Part>, HashSet<String>), LakeError> {
+    fn parts(
+        &self,
+        rows: Vec<RecordBatch>,
+        marks: &Marks,
+    ) -> Result<(Vec<Part>, HashSet<String>), LakeError> {
         let mut found = HashSet::new();
         let mut parts = self.order.parts(rows)?;
         for part in &mut parts {
@@ -210,7 +221,11 @@ impl Handle {
     }
 
     /// Rewrites the files that hold marked rows, as the table is now.
-    async fn rewrite(self: &Arc<Self>, marks: &Arc<Marks>, found: &HashSet<String>) -> Result<Rewrite, LakeError> {
+    async fn rewrite(
+        self: &Arc<Self>,
+        marks: &Arc<Marks>,
+        found: &HashSet<String>,
+    ) -> Result<Rewrite, LakeError> {
         let mut rewrite = Rewrite::default();
         for date in marks.dates() {
             if marks.keys(date).all(|key| found.contains(key)) {
@@ -225,7 +240,12 @@ impl Handle {
         Ok(rewrite)
     }
 
-    async fn rewrite_partition(self: &Arc<Self>, date: i32, marks: &Arc<Marks>, rewrite: &mut Rewrite) -> Result<(), LakeError> {
+    async fn rewrite_partition(
+        self: &Arc<Self>,
+        date: i32,
+        marks: &Arc<Marks>,
+        rewrite: &mut Rewrite,
+    ) -> Result<(), LakeError> {
         let files = self.known().await?.index.partition(date);
         let mut hit = Vec::new();
         for file in files {
@@ -244,7 +264,13 @@ impl Handle {
     }
 
     /// Whether a file holds a marked row. Keys that it holds are added to `found`.
-    async fn holds_marked(&self, date: i32, file: &DataFile, marks: &Marks, found: &mut HashSet<String>) -> Result<bool, Cause> {
+    async fn holds_marked(
+        &self,
+        date: i32,
+        file: &DataFile,
+        marks: &Marks,
+        found: &mut HashSet<String>,
+    ) -> Result<bool, Cause> {
         let mut opened = read::open(&self.place.store, file).await?;
         let keys: Vec<&str> = marks.keys(date).collect();
         if !opened.may_hold(marks.key(), keys.iter().copied()).await? {
@@ -266,7 +292,11 @@ fn actions(added: &[Encoded], rewrite: &Rewrite) -> Vec<Action> {
 
 fn operation(rewrite: &Rewrite) -> DeltaOperation {
     if rewrite.old.is_empty() {
-        DeltaOperation::Write { mode: SaveMode::Append, partition_by: Some(vec![PARTITION.to_owned()]), predicate: None }
+        DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(vec![PARTITION.to_owned()]),
+            predicate: None,
+        }
     } else {
         DeltaOperation::Update { predicate: None }
     }

@@ -105,7 +105,11 @@ impl Handle {
         if chosen.len() < enough { Vec::new() } else { chosen }
     }
 
-    async fn compact_some(self: &Arc<Self>, plans: Vec<Plan>, done: &mut Compaction) -> Result<(), LakeError> {
+    async fn compact_some(
+        self: &Arc<Self>,
+        plans: Vec<Plan>,
+        done: &mut Compaction,
+    ) -> Result<(), LakeError> {
         let mut written: Vec<(Plan, Encoded)> = Vec::with_capacity(plans.len());
         for plan in plans {
             let joined = match self.join(plan.date, &plan.files, None, false).await {
@@ -133,7 +137,11 @@ impl Handle {
     }
 
     /// Enters the new files in place of the old, without the partitions whose old files are gone.
-    async fn replace(&self, written: &mut Vec<(Plan, Encoded)>, done: &mut Compaction) -> Result<Option<u64>, LakeError> {
+    async fn replace(
+        &self,
+        written: &mut Vec<(Plan, Encoded)>,
+        done: &mut Compaction,
+    ) -> Result<Option<u64>, LakeError> {
         for _ in 0..ATTEMPTS {
             let mut known = self.known().await?;
             let live = |plan: &Plan| plan.files.iter().all(|file| known.index.has(plan.date, &file.path));
@@ -144,9 +152,13 @@ impl Handle {
             if written.is_empty() {
                 return Ok(None);
             }
-            let operation =
-                DeltaOperation::Optimize { predicate: None, target_size: self.options.target_file_bytes as i64 };
-            if let Entry::Written(version) = self.enter(&mut known, actions(written), operation, Vec::new()).await? {
+            let operation = DeltaOperation::Optimize {
+                predicate: None,
+                target_size: self.options.target_file_bytes as i64,
+            };
+            if let Entry::Written(version) =
+                self.enter(&mut known, actions(written), operation, Vec::new()).await?
+            {
                 for (plan, file) in written.iter() {
                     done.count(plan, file);
                 }
@@ -169,6 +181,7 @@ impl Compaction {
 }
 
 fn actions(written: &[(Plan, Encoded)]) -> Vec<Action> {
-    let removals = written.iter().flat_map(|(plan, _)| plan.files.iter().map(|file| removal(plan.date, file, false)));
+    let removals =
+        written.iter().flat_map(|(plan, _)| plan.files.iter().map(|file| removal(plan.date, file, false)));
     removals.chain(written.iter().map(|(_, file)| Action::Add(file.add.clone()))).collect()
 }

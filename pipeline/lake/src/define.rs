@@ -24,7 +24,11 @@ use crate::store::Place;
 const ATTEMPTS: usize = 5;
 
 /// The table's state, after it was made or extended where that was needed.
-pub(crate) async fn define(table: &Table, place: &Place, options: &Options) -> Result<DeltaTableState, LakeError> {
+pub(crate) async fn define(
+    table: &Table,
+    place: &Place,
+    options: &Options,
+) -> Result<DeltaTableState, LakeError> {
     let mut outcome = attempt(table, place, options).await;
     for _ in 1..ATTEMPTS {
         // Two programs that make or extend a table at once: the second finds what the first did.
@@ -90,8 +94,14 @@ fn missing(table: &Table, state: &DeltaTableState) -> Result<Vec<StructField>, L
     }
     let stored: Schema = state.schema().as_ref().try_into_arrow().map_err(|e| opening.error(e))?;
     let ours = table.schema();
-    if let Some(unknown) = stored.fields().iter().find(|f| !f.is_nullable() && ours.field_with_name(f.name()).is_err()) {
-        return refused(unknown.name(), "is required and not known to this program".to_owned(), NEWER_PROGRAM);
+    if let Some(unknown) =
+        stored.fields().iter().find(|f| !f.is_nullable() && ours.field_with_name(f.name()).is_err())
+    {
+        return refused(
+            unknown.name(),
+            "is required and not known to this program".to_owned(),
+            NEWER_PROGRAM,
+        );
     }
     let mut missing = Vec::new();
     for field in ours.fields() {

@@ -44,7 +44,9 @@ impl fmt::Display for DurableDisk {
 #[async_trait]
 impl ObjectStore for DurableDisk {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        if !location.parts().any(|part| part.as_ref() == LOG_FOLDER) || matches!(options.mode, PutMode::Update(_)) {
+        if !location.parts().any(|part| part.as_ref() == LOG_FOLDER)
+            || matches!(options.mode, PutMode::Update(_))
+        {
             return self.0.put_opts(location, payload, options).await;
         }
         let path = self.0.path_to_filesystem(location)?;
@@ -53,7 +55,11 @@ impl ObjectStore for DurableDisk {
         Ok(PutResult { e_tag: None, version: None })
     }
 
-    async fn put_multipart_opts(&self, location: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         self.0.put_multipart_opts(location, options).await
     }
 
@@ -69,7 +75,11 @@ impl ObjectStore for DurableDisk {
         self.0.list(prefix)
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         self.0.list_with_offset(prefix, offset)
     }
 

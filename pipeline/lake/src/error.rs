@@ -15,11 +15,15 @@ pub enum LakeError {
     Location { location: String, reason: String },
     #[error("the lake has no table `{0}`")]
     UnknownTable(String),
-    #[error("no space is left for table `{table}` while {during}: make room, it goes on by itself ({source})")]
+    #[error(
+        "no space is left for table `{table}` while {during}: make room, it goes on by itself ({source})"
+    )]
     Full { table: String, during: &'static str, source: Cause },
     #[error("the store of table `{table}` failed while {during}; trying again later may help: {source}")]
     Away { table: String, during: &'static str, source: Cause },
-    #[error("the store of table `{table}` refused, {during}; check bucket, credentials and permissions: {source}")]
+    #[error(
+        "the store of table `{table}` refused, {during}; check bucket, credentials and permissions: {source}"
+    )]
     Refused { table: String, during: &'static str, source: Cause },
     #[error("column `{column}` of table `{table}` {problem}: {remedy}")]
     Schema { table: String, column: String, problem: String, remedy: &'static str },
@@ -30,7 +34,9 @@ pub enum LakeError {
          cut the batch at what is stored"
     )]
     Position { table: String, app: String, stored: i64, next: u64 },
-    #[error("table `{table}` changed {attempts} times while a commit was tried: too many writers, try again later")]
+    #[error(
+        "table `{table}` changed {attempts} times while a commit was tried: too many writers, try again later"
+    )]
     Contended { table: String, attempts: usize },
     #[error("table `{table}` could not be read while {during}: {source}")]
     Damaged { table: String, during: &'static str, source: Cause },

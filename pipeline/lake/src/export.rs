@@ -40,11 +40,17 @@ impl Drop for Staged {
 }
 
 /// Copies tables to the folder `to`. A folder that is there already is replaced only with `replace`.
-pub(crate) async fn export(tables: &[Arc<Handle>], to: &FsPath, replace: bool) -> Result<Exported, LakeError> {
+pub(crate) async fn export(
+    tables: &[Arc<Handle>],
+    to: &FsPath,
+    replace: bool,
+) -> Result<Exported, LakeError> {
     let failed = |reason: String| LakeError::Export { path: to.display().to_string(), reason };
     let occupied = fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some());
     if occupied && !replace {
-        return Err(failed("the folder is not empty; give another one, or ask for its replacement".to_owned()));
+        return Err(failed(
+            "the folder is not empty; give another one, or ask for its replacement".to_owned(),
+        ));
     }
     let beside = |name: &str| {
         let own = to.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -64,14 +70,20 @@ pub(crate) async fn export(tables: &[Arc<Handle>], to: &FsPath, replace: bool) -
     }
     if let Err(error) = fs::rename(&staged.0, to) {
         if let Some(old) = &old {
-            fs::rename(&old.0, to).map_err(|e| failed(format!("{error}; the copy before it could not be put back: {e}")))?;
+            fs::rename(&old.0, to)
+                .map_err(|e| failed(format!("{error}; the copy before it could not be put back: {e}")))?;
         }
         return Err(failed(error.to_string()));
     }
     Ok(exported)
 }
 
-async fn copy_table(table: &Handle, index: &Index, folder: &FsPath, exported: &mut Exported) -> Result<(), LakeError> {
+async fn copy_table(
+    table: &Handle,
+    index: &Index,
+    folder: &FsPath,
+    exported: &mut Exported,
+) -> Result<(), LakeError> {
     let io = |e: std::io::Error| table.during("writing its export").error(e);
     fs::create_dir_all(folder).map_err(io)?;
     for (date, files) in &index.files {
@@ -80,7 +92,8 @@ async fn copy_table(table: &Handle, index: &Index, folder: &FsPath, exported: &m
         for (n, file) in files.values().enumerate() {
             let from = table.place.store.get(&read::path(file)).await;
             let mut from = from.map_err(|e| table.during("reading files to export").error(e))?.into_stream();
-            let mut to = tokio::fs::File::create(folder.join(format!("part-{n}.parquet"))).await.map_err(io)?;
+            let mut to =
+                tokio::fs::File::create(folder.join(format!("part-{n}.parquet"))).await.map_err(io)?;
             while let Some(bytes) = from.next().await {
                 let bytes = bytes.map_err(|e| table.during("reading files to export").error(e))?;
                 to.write_all(&bytes).await.map_err(io)?;

@@ -60,7 +60,10 @@ impl Index {
                     self.positions.insert(txn.app_id.clone(), Some(txn.version));
                 }
                 Action::Protocol(protocol) if protocol.min_writer_version() > 2 => {
-                    return Err(Foreign(format!("it now asks for writer version {}", protocol.min_writer_version())));
+                    return Err(Foreign(format!(
+                        "it now asks for writer version {}",
+                        protocol.min_writer_version()
+                    )));
                 }
                 _ => {}
             }
@@ -79,7 +82,8 @@ impl Index {
     }
 
     fn insert(&mut self, date: Option<&str>, path: &str, bytes: i64, rows: u64) -> Result<(), Foreign> {
-        let date = date.and_then(date_days).ok_or_else(|| Foreign(format!("{path} has no partition date")))?;
+        let date =
+            date.and_then(date_days).ok_or_else(|| Foreign(format!("{path} has no partition date")))?;
         let path: Arc<str> = Arc::from(path);
         let file = DataFile { path: Arc::clone(&path), bytes: u64::try_from(bytes).unwrap_or(0), rows };
         self.files.entry(date).or_default().insert(path, file);

@@ -55,11 +55,14 @@ impl Handle {
         changes: bool,
     ) -> Result<Encoded, LakeError> {
         let failed = self.during("reading files to join");
-        let (rows, bytes) = files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
+        let (rows, bytes) =
+            files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
         let (this, marks) = (Arc::clone(self), marks.cloned());
         if rows <= IN_MEMORY_ROWS && bytes <= IN_MEMORY_BYTES {
-            let contents = self.place.read(files.iter().map(read::path).collect()).await.map_err(|e| failed.error(e))?;
-            return blocking(self, move || this.join_contents(date, contents, marks.as_deref(), changes)).await;
+            let contents =
+                self.place.read(files.iter().map(read::path).collect()).await.map_err(|e| failed.error(e))?;
+            return blocking(self, move || this.join_contents(date, contents, marks.as_deref(), changes))
+                .await;
         }
         let mut inputs = Vec::with_capacity(files.len());
         for file in files {
@@ -73,10 +76,17 @@ impl Handle {
         blocking(self, join).await
     }
 
-    fn join_contents(&self, date: i32, contents: Vec<Bytes>, marks: Option<&Marks>, changes: bool) -> Result<Encoded, LakeError> {
+    fn join_contents(
+        &self,
+        date: i32,
+        contents: Vec<Bytes>,
+        marks: Option<&Marks>,
+        changes: bool,
+    ) -> Result<Encoded, LakeError> {
         let mut batches = Vec::with_capacity(contents.len());
         for content in contents {
-            let rows = read::decode(content, &self.order.file_schema).map_err(|e| self.during("reading files to join").error(e))?;
+            let rows = read::decode(content, &self.order.file_schema)
+                .map_err(|e| self.during("reading files to join").error(e))?;
             for batch in rows {
                 let marked = marks.map_or(Ok(None), |marks| marks.apply(date, &batch));
                 batches.push(marked.map_err(|e| self.during("applying marks").rows(e))?.unwrap_or(batch));
@@ -87,13 +97,20 @@ impl Handle {
     }
 
     async fn input(&self, date: i32, file: &DataFile, marks: Option<Arc<Marks>>) -> Result<Batches, Cause> {
-        let batches = read::open(&self.place.store, file).await?.batches(Arc::clone(&self.order.file_schema))?;
+        let batches =
+            read::open(&self.place.store, file).await?.batches(Arc::clone(&self.order.file_schema))?;
         let Some(marks) = marks else { return Ok(batches) };
         let mark = move |batch: RecordBatch| Ok(marks.apply(date, &batch)?.unwrap_or(batch));
         Ok(batches.map(move |batch| batch.and_then(&mark)).boxed())
     }
 
-    async fn join_streams(&self, date: i32, inputs: Vec<Batches>, rows: u64, changes: bool) -> Result<Encoded, Cause> {
+    async fn join_streams(
+        &self,
+        date: i32,
+        inputs: Vec<Batches>,
+        rows: u64,
+        changes: bool,
+    ) -> Result<Encoded, Cause> {
         let mut merge = Merge::new(&self.order, inputs)?;
         let mut writer = self.layout.writer(usize::try_from(rows)?)?;
         while let Some(rows) = merge.next().await? {

@@ -101,7 +101,8 @@ impl Lake {
 
     /// Copies tables to a folder as plain Parquet, partitioned by folders.
     pub async fn export(&self, to: &Path, tables: &[&Table], replace: bool) -> Result<Exported, LakeError> {
-        let handles = tables.iter().map(|table| self.table(table.name).cloned()).collect::<Result<Vec<_>, _>>()?;
+        let handles =
+            tables.iter().map(|table| self.table(table.name).cloned()).collect::<Result<Vec<_>, _>>()?;
         export::export(&handles, to, replace).await
     }
 

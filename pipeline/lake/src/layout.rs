@@ -28,16 +28,8 @@ use uuid::Uuid;
 use crate::rows::date_text;
 
 /// Columns whose smallest and largest values the log keeps for every file that has them.
-const STATISTICS: &[&str] = &[
-    "policy_domain",
-    "org_name",
-    "source_ip",
-    "range_begin",
-    "range_end",
-    "died_at",
-    "service",
-    "messages",
-];
+const STATISTICS: &[&str] =
+    &["policy_domain", "org_name", "source_ip", "range_begin", "range_end", "died_at", "service", "messages"];
 
 /// Rows of a row group: what one thread scans at a time, and what its statistics prune.
 const GROUP_ROWS: usize = 128 * 1024;
@@ -126,7 +118,12 @@ impl Layout {
     }
 
     /// A file of these rows.
-    pub(crate) fn encode(&self, date: i32, rows: &RecordBatch, changes: bool) -> Result<Encoded, ParquetError> {
+    pub(crate) fn encode(
+        &self,
+        date: i32,
+        rows: &RecordBatch,
+        changes: bool,
+    ) -> Result<Encoded, ParquetError> {
         let mut writer = self.writer(rows.num_rows())?;
         writer.write(rows)?;
         writer.finish(date, changes)
@@ -136,14 +133,16 @@ impl Layout {
         let (mut least, mut most, mut nulls) = (Map::new(), Map::new(), Map::new());
         for (name, r#type, leaf) in &self.statistics {
             let chunks = || metadata.row_groups().iter().map(|group| group.column(*leaf).statistics());
-            let of = |end| chunks().map(|s| s.and_then(|s| bound(s, r#type, end))).collect::<Option<Vec<_>>>();
+            let of =
+                |end| chunks().map(|s| s.and_then(|s| bound(s, r#type, end))).collect::<Option<Vec<_>>>();
             if let Some(value) = of(End::Least).and_then(|all| all.into_iter().min_by(Bound::compare)) {
                 least.insert((*name).to_owned(), value.json(End::Least));
             }
             if let Some(value) = of(End::Most).and_then(|all| all.into_iter().max_by(Bound::compare)) {
                 most.insert((*name).to_owned(), value.json(End::Most));
             }
-            if let Some(count) = chunks().map(|s| s.and_then(Statistics::null_count_opt)).sum::<Option<u64>>() {
+            if let Some(count) = chunks().map(|s| s.and_then(Statistics::null_count_opt)).sum::<Option<u64>>()
+            {
                 nulls.insert((*name).to_owned(), json!(count));
             }
         }
@@ -157,7 +156,12 @@ pub(crate) fn statistics_columns(table: &Table) -> impl Iterator<Item = &'static
     STATISTICS.iter().copied().filter(|name| table.columns.iter().any(|column| column.name == *name))
 }
 
-fn properties(table: &Table, size: Size, zstd: Compression, statistics: &[(&'static str, DataType, usize)]) -> WriterProperties {
+fn properties(
+    table: &Table,
+    size: Size,
+    zstd: Compression,
+    statistics: &[(&'static str, DataType, usize)],
+) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("dmarcflow ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_max_row_group_row_count(Some(GROUP_ROWS))
@@ -175,7 +179,8 @@ fn properties(table: &Table, size: Size, zstd: Compression, statistics: &[(&'sta
                 .set_offset_index_disabled(true)
                 .set_statistics_enabled(EnabledStatistics::None);
             for (name, ..) in statistics {
-                builder = builder.set_column_statistics_enabled(ColumnPath::from(*name), EnabledStatistics::Chunk);
+                builder =
+                    builder.set_column_statistics_enabled(ColumnPath::from(*name), EnabledStatistics::Chunk);
             }
         }
         Size::Small => builder = builder.set_statistics_enabled(EnabledStatistics::Chunk),
@@ -266,7 +271,9 @@ impl Bound {
 fn bound(statistics: &Statistics, r#type: &DataType, end: End) -> Option<Bound> {
     let least = end == End::Least;
     match (statistics, r#type) {
-        (Statistics::Int64(s), DataType::Int64) => (if least { s.min_opt() } else { s.max_opt() }).map(|v| Bound::Number(*v)),
+        (Statistics::Int64(s), DataType::Int64) => {
+            (if least { s.min_opt() } else { s.max_opt() }).map(|v| Bound::Number(*v))
+        }
         (Statistics::Int64(s), DataType::Timestamp(..)) => {
             (if least { s.min_opt() } else { s.max_opt() }).map(|v| Bound::Instant(*v))
         }

@@ -31,13 +31,17 @@ impl Marks {
         let refused = |reason: String| During { table: table.name, what: "reading marks" }.rows(reason);
         let mut batches = batches.iter().filter(|batch| batch.num_rows() > 0).peekable();
         let Some(first) = batches.peek() else { return Ok(Self::default()) };
-        let Merge::Keyed(key) = table.merge else { return Err(refused("the table takes no marks".to_owned())) };
+        let Merge::Keyed(key) = table.merge else {
+            return Err(refused("the table takes no marks".to_owned()));
+        };
         let schema = first.schema();
         let names = schema.fields().iter().map(|field| field.name().as_str());
-        let columns: Vec<String> = names.filter(|name| ![PARTITION, key].contains(name)).map(str::to_owned).collect();
+        let columns: Vec<String> =
+            names.filter(|name| ![PARTITION, key].contains(name)).map(str::to_owned).collect();
         for name in &columns {
             let found = schema.field_with_name(name).map(|field| field.data_type().clone()).ok();
-            let wanted = table.columns.iter().find(|column| column.name == name).map(|column| column.r#type.arrow());
+            let wanted =
+                table.columns.iter().find(|column| column.name == name).map(|column| column.r#type.arrow());
             if wanted.is_none() || wanted != found || table.sort.contains(&name.as_str()) {
                 return Err(refused(format!("marks cannot change column `{name}` to that type, or at all")));
             }
@@ -57,7 +61,8 @@ impl Marks {
         if dates.null_count() + keys.null_count() > 0 {
             return Err("a mark has no date or no key".to_owned());
         }
-        let columns = self.columns.iter().map(|name| batch.column_by_name(name).cloned().ok_or_else(|| absent(name)));
+        let columns =
+            self.columns.iter().map(|name| batch.column_by_name(name).cloned().ok_or_else(|| absent(name)));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         let n = self.batches.len();
         for row in 0..batch.num_rows() {
@@ -99,9 +104,12 @@ impl Marks {
 
     /// The rows of a partition with their marks, or none when none of them is marked.
     pub(crate) fn apply(&self, date: i32, rows: &RecordBatch) -> Result<Option<RecordBatch>, ArrowError> {
-        let (Some(marks), Some(keys)) = (self.by_date.get(&date), self.keys_of(rows)) else { return Ok(None) };
+        let (Some(marks), Some(keys)) = (self.by_date.get(&date), self.keys_of(rows)) else {
+            return Ok(None);
+        };
         // Source 0 of the interleaving is the row itself, source n + 1 the batch n of marks.
-        let mark = |key: Option<&str>| key.and_then(|key| marks.get(key)).map(|&(batch, mark)| (batch + 1, mark));
+        let mark =
+            |key: Option<&str>| key.and_then(|key| marks.get(key)).map(|&(batch, mark)| (batch + 1, mark));
         let take: Vec<_> = keys.iter().enumerate().map(|(row, key)| mark(key).unwrap_or((0, row))).collect();
         if take.iter().all(|(source, _)| *source == 0) {
             return Ok(None);

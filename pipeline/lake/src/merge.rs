@@ -45,7 +45,14 @@ struct Current {
 impl<'a> Merge<'a> {
     pub(crate) fn new(order: &'a Order, inputs: Vec<Batches>) -> Result<Self, Cause> {
         let inputs = inputs.into_iter().map(|batches| Input { batches, current: None }).collect();
-        Ok(Self { order, converter: order.converter()?, inputs, queue: VecDeque::new(), started: false, held: None })
+        Ok(Self {
+            order,
+            converter: order.converter()?,
+            inputs,
+            queue: VecDeque::new(),
+            started: false,
+            held: None,
+        })
     }
 
     /// The next rows, or none at the end.
@@ -132,7 +139,8 @@ impl<'a> Merge<'a> {
     }
 
     fn compare(&self, a: usize, b: usize) -> Ordering {
-        let row = |input: usize| self.inputs[input].current.as_ref().map(|current| current.keys.row(current.next));
+        let row =
+            |input: usize| self.inputs[input].current.as_ref().map(|current| current.keys.row(current.next));
         row(a).cmp(&row(b)).then(a.cmp(&b))
     }
 

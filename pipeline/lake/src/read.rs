@@ -10,11 +10,11 @@ use dmarcflow_schemas::ipc;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
-use object_store::{ObjectStore, ObjectStoreExt};
 use object_store::path::Path;
-use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
@@ -68,7 +68,10 @@ impl AsyncFileReader for Stored {
         .boxed()
     }
 
-    fn get_metadata<'a>(&'a mut self, _: Option<&'a ArrowReaderOptions>) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+    fn get_metadata<'a>(
+        &'a mut self,
+        _: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
             if self.size <= WHOLE_BYTES && self.whole.is_none() {
                 self.whole = Some(self.store.get(&self.path).await?.bytes().await?);
@@ -113,9 +116,15 @@ pub(crate) async fn open(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Resul
 impl Opened {
     /// Whether the file may hold a row with one of these values. Only its bloom filters are read;
     /// a file without them may hold any.
-    pub(crate) async fn may_hold<'a>(&mut self, column: &str, values: impl Iterator<Item = &'a str> + Clone) -> Result<bool, Cause> {
+    pub(crate) async fn may_hold<'a>(
+        &mut self,
+        column: &str,
+        values: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<bool, Cause> {
         let leaves = self.builder.parquet_schema().columns();
-        let Some(leaf) = leaves.iter().position(|leaf| leaf.path().parts() == [column]) else { return Ok(true) };
+        let Some(leaf) = leaves.iter().position(|leaf| leaf.path().parts() == [column]) else {
+            return Ok(true);
+        };
         for group in 0..self.builder.metadata().num_row_groups() {
             match self.builder.get_row_group_column_bloom_filter(group, leaf).await? {
                 Some(filter) if !values.clone().any(|value| filter.check(value)) => {}

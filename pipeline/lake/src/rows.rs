@@ -46,7 +46,9 @@ impl Order {
     pub(crate) fn new(table: &Table) -> Result<Self, LakeError> {
         let rows = During { table: table.name, what: "reading its definition" };
         let schema = table.schema();
-        let file_schema = Arc::new(schema.project(&(1..schema.fields().len()).collect::<Vec<_>>()).map_err(|e| rows.rows(e))?);
+        let file_schema = Arc::new(
+            schema.project(&(1..schema.fields().len()).collect::<Vec<_>>()).map_err(|e| rows.rows(e))?,
+        );
         let mut sort = Vec::new();
         for column in table.sort {
             sort.push(file_schema.index_of(column).map_err(|e| rows.rows(e))?);
@@ -97,7 +99,10 @@ impl Order {
         for range in partition(std::slice::from_ref(&dates))?.ranges() {
             let date = dates.as_primitive::<Date32Type>().value(range.start);
             if !DATES.contains(&date) {
-                return Err(ArrowError::InvalidArgumentError(format!("{} is no date of the years 1 to 9999", date_text(date))));
+                return Err(ArrowError::InvalidArgumentError(format!(
+                    "{} is no date of the years 1 to 9999",
+                    date_text(date)
+                )));
             }
             let rows = self.collapse(files.slice(range.start, range.len()))?;
             parts.push(Part { date, rows });
@@ -108,7 +113,11 @@ impl Order {
     /// The permutation that puts rows of the whole table in order.
     fn permutation(&self, rows: &RecordBatch) -> Result<UInt32Array, ArrowError> {
         // Column 0 is the partition, which files do not have: their column n is column n + 1 here.
-        let columns: Vec<_> = [0].into_iter().chain(self.sort.iter().map(|c| c + 1)).map(|c| Arc::clone(rows.column(c))).collect();
+        let columns: Vec<_> = [0]
+            .into_iter()
+            .chain(self.sort.iter().map(|c| c + 1))
+            .map(|c| Arc::clone(rows.column(c)))
+            .collect();
         let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
         Ok(permutation(&RowConverter::new(fields)?.convert_columns(&columns)?))
     }
@@ -162,7 +171,9 @@ fn permutation(keys: &Rows) -> UInt32Array {
 /// which for counts is the same sum in any order.
 fn sums(values: &Int64Array, ranges: &[Range<usize>]) -> Int64Array {
     let values = values.values();
-    let sum = |range: &Range<usize>| values[range.clone()].iter().fold(0_i64, |sum, value| sum.saturating_add(*value));
+    let sum = |range: &Range<usize>| {
+        values[range.clone()].iter().fold(0_i64, |sum, value| sum.saturating_add(*value))
+    };
     Int64Array::from_iter_values(ranges.iter().map(sum))
 }
 

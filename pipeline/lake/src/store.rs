@@ -51,12 +51,15 @@ impl Location {
         match Url::parse(location) {
             Ok(url) if location.contains("://") => match url.scheme() {
                 "file" => {
-                    let path = url.to_file_path().map_err(|()| refused("the URL is no absolute path".to_owned()))?;
+                    let path =
+                        url.to_file_path().map_err(|()| refused("the URL is no absolute path".to_owned()))?;
                     Self::folder(&path).map_err(refused)
                 }
                 "s3" | "s3a" => Self::s3(url, options).map_err(refused),
                 "memory" => Self::memory(url).map_err(refused),
-                other => Err(refused(format!("`{other}` is not supported; give a path, s3://BUCKET/PREFIX or file:///PATH"))),
+                other => Err(refused(format!(
+                    "`{other}` is not supported; give a path, s3://BUCKET/PREFIX or file:///PATH"
+                ))),
             },
             _ => Self::folder(FsPath::new(location)).map_err(refused),
         }
@@ -71,7 +74,8 @@ impl Location {
     }
 
     fn s3(mut url: Url, options: &Options) -> Result<Self, String> {
-        let retry = RetryConfig { max_retries: 5, retry_timeout: options.store_timeout, ..RetryConfig::default() };
+        let retry =
+            RetryConfig { max_retries: 5, retry_timeout: options.store_timeout, ..RetryConfig::default() };
         let mut builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_retry(retry);
         for (name, value) in &options.storage {
             let key = AmazonS3ConfigKey::from_str(&name.to_ascii_lowercase())
@@ -101,7 +105,8 @@ impl Location {
         let url = self.url.join(&format!("{name}/")).map_err(|e| refused(e.to_string()))?;
         let prefix = self.prefix.clone().join(name);
         let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&self.root), prefix));
-        let log = default_logstore(Arc::clone(&store), Arc::clone(&self.root), &url, &StorageConfig::default());
+        let log =
+            default_logstore(Arc::clone(&store), Arc::clone(&self.root), &url, &StorageConfig::default());
         Ok(Place { log, store, folder: self.folder.as_ref().map(|folder| folder.join(name)) })
     }
 }
@@ -109,7 +114,11 @@ impl Location {
 impl Place {
     /// Writes files that are new, by path and content; `written` is called after each. In a folder they are
     /// written in place: nobody looks for them until the log names them.
-    pub(crate) async fn write(&self, files: Vec<(Path, Bytes)>, written: impl Fn() + Send + Sync + Clone + 'static) -> Result<(), Cause> {
+    pub(crate) async fn write(
+        &self,
+        files: Vec<(Path, Bytes)>,
+        written: impl Fn() + Send + Sync + Clone + 'static,
+    ) -> Result<(), Cause> {
         if let Some(folder) = self.folder.clone() {
             let write = move || {
                 for (path, bytes) in files {
@@ -134,7 +143,12 @@ impl Place {
     /// The contents of files, in their order.
     pub(crate) async fn read(&self, paths: Vec<Path>) -> Result<Vec<Bytes>, Cause> {
         if let Some(folder) = self.folder.clone() {
-            let read = move || paths.into_iter().map(|path| std::fs::read(folder.join(path.as_ref())).map(Bytes::from)).collect();
+            let read = move || {
+                paths
+                    .into_iter()
+                    .map(|path| std::fs::read(folder.join(path.as_ref())).map(Bytes::from))
+                    .collect()
+            };
             let contents: io::Result<Vec<Bytes>> = tokio::task::spawn_blocking(read).await?;
             return Ok(contents?);
         }

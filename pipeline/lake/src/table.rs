@@ -65,10 +65,16 @@ pub(crate) enum Entry {
 }
 
 impl Handle {
-    pub(crate) fn new(spec: Table, place: Place, options: &Options, state: DeltaTableState) -> Result<Self, LakeError> {
+    pub(crate) fn new(
+        spec: Table,
+        place: Place,
+        options: &Options,
+        state: DeltaTableState,
+    ) -> Result<Self, LakeError> {
         let during = During { table: spec.name, what: "opening it" };
         let order = Order::new(&spec)?;
-        let layout = Layout::new(&spec, Arc::clone(&order.file_schema), options.zstd_level).map_err(|e| during.rows(e))?;
+        let layout = Layout::new(&spec, Arc::clone(&order.file_schema), options.zstd_level)
+            .map_err(|e| during.rows(e))?;
         let known = Known::read(&spec, state)?;
         Ok(Self { spec, place, order, layout, options: options.clone(), known: Mutex::new(known) })
     }
@@ -154,7 +160,8 @@ impl Handle {
             }
         };
         let failed = self.during("reading its positions");
-        let position = state.transaction_version(self.place.log.as_ref(), app).await.map_err(|e| failed.error(e));
+        let position =
+            state.transaction_version(self.place.log.as_ref(), app).await.map_err(|e| failed.error(e));
         known.base = Some(state);
         let position = position?;
         known.index.positions.insert(app.to_owned(), position);
@@ -163,7 +170,8 @@ impl Handle {
 
     /// Writes data files, which are in no table yet. If one fails, those that were written are removed.
     pub(crate) async fn put(&self, files: &[Encoded]) -> Result<(), LakeError> {
-        let contents = files.iter().map(|file| (Path::from(file.add.path.as_str()), file.bytes.clone())).collect();
+        let contents =
+            files.iter().map(|file| (Path::from(file.add.path.as_str()), file.bytes.clone())).collect();
         let options = self.options.clone();
         let written = self.place.write(contents, move || options.step(Step::FileWritten)).await;
         if let Err(error) = written {
@@ -184,7 +192,8 @@ impl Handle {
     }
 
     async fn flush(&self, files: &[Encoded]) -> Result<(), LakeError> {
-        let Some(folder) = self.place.folder.clone().filter(|_| self.options.fsync && !files.is_empty()) else {
+        let Some(folder) = self.place.folder.clone().filter(|_| self.options.fsync && !files.is_empty())
+        else {
             return Ok(());
         };
         let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(&file.add.path)).collect();
@@ -287,7 +296,8 @@ impl Known {
 fn adds(actions: &[Action]) -> impl Iterator<Item = (i32, &str)> {
     actions.iter().filter_map(|action| match action {
         Action::Add(add) => {
-            let date = add.partition_values.get("date").and_then(Option::as_deref).and_then(crate::rows::date_days);
+            let date =
+                add.partition_values.get("date").and_then(Option::as_deref).and_then(crate::rows::date_days);
             Some((date?, add.path.as_str()))
         }
         _ => None,

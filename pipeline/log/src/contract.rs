@@ -77,7 +77,8 @@ fn keeps_order_by_key(log: Arc<dyn Log>) {
         assert!(of_key.windows(2).all(|w| w[0].source == w[1].source), "a key stays in one partition");
         assert!(of_key.iter().all(|r| r.header("origin").unwrap().as_bytes() == &*r.key && r.timestamp > 0));
     }
-    let partitions: u64 = (0..PARTITIONS).map(|p| log.watermarks(&TopicPartition::new(IN, p)).unwrap().high).sum();
+    let partitions: u64 =
+        (0..PARTITIONS).map(|p| log.watermarks(&TopicPartition::new(IN, p)).unwrap().high).sum();
     assert_eq!(partitions, 500);
 }
 
@@ -85,7 +86,8 @@ fn commits_all_or_nothing(log: Arc<dyn Log>) {
     fill(&*log, 1);
     let mut consumer = log.consumer("g", IN).unwrap();
     let record = all(&mut *consumer).remove(0);
-    let state = StateChange { partition: record.source.partition, key: b"k".to_vec(), value: Some(b"v".to_vec()) };
+    let state =
+        StateChange { partition: record.source.partition, key: b"k".to_vec(), value: Some(b"v".to_vec()) };
     let offsets = vec![(record.source.clone(), record.offset + 1)];
     let mut transaction = Transaction {
         messages: vec![message(OUT, "a", "1"), message("contract.unknown", "a", "2")],
@@ -104,7 +106,10 @@ fn commits_all_or_nothing(log: Arc<dyn Log>) {
 }
 
 fn commit_up_to(consumer: &mut dyn Consumer, record: &Record) -> Result<(), LogError> {
-    consumer.commit(Transaction { offsets: vec![(record.source.clone(), record.offset + 1)], ..Transaction::default() })
+    consumer.commit(Transaction {
+        offsets: vec![(record.source.clone(), record.offset + 1)],
+        ..Transaction::default()
+    })
 }
 
 fn resumes_where_the_group_is(log: Arc<dyn Log>) {
@@ -125,7 +130,12 @@ fn keeps_state_apart(log: Arc<dyn Log>) {
         key: key.as_bytes().to_vec(),
         value: value.map(|v| v.as_bytes().to_vec()),
     };
-    let state = vec![put(0, "a1", Some("x")), put(0, "a2", Some("y")), put(0, "b", Some("z")), put(1, "a1", Some("w"))];
+    let state = vec![
+        put(0, "a1", Some("x")),
+        put(0, "a2", Some("y")),
+        put(0, "b", Some("z")),
+        put(1, "a1", Some("w")),
+    ];
     consumer.commit(Transaction { state, ..Transaction::default() }).unwrap();
     let scanned: Vec<_> = consumer.scan(0, b"a", 10).unwrap().into_iter().map(|(k, _)| k).collect();
     assert_eq!(scanned, [b"a1", b"a2"]);
@@ -165,7 +175,8 @@ fn gives_a_partition_to_one_member(log: Arc<dyn Log>) {
                 let mut consumer = log.consumer("g", IN).unwrap();
                 let mut seen = Vec::new();
                 while lag(&*log, "g", IN).unwrap().iter().any(|l| l.1 > 0) {
-                    let records = consumer.poll(PollLimits { records: 7, ..MANY }, Duration::from_millis(5)).unwrap();
+                    let records =
+                        consumer.poll(PollLimits { records: 7, ..MANY }, Duration::from_millis(5)).unwrap();
                     let Some(last) = records.last() else { continue };
                     match commit_up_to(&mut *consumer, last) {
                         Ok(()) => seen.extend(records.iter().map(number)),
@@ -215,7 +226,8 @@ fn never_trims_what_is_unread(log: Arc<dyn Log>) {
 
 fn gives_what_fits_and_always_one(log: Arc<dyn Log>) {
     let big = vec![7; 3 << 20];
-    log.append(vec![message(IN, "k", big.clone()), message(IN, "k", "x"), message(IN, "k", "y")], None).unwrap();
+    log.append(vec![message(IN, "k", big.clone()), message(IN, "k", "x"), message(IN, "k", "y")], None)
+        .unwrap();
     let mut consumer = log.consumer("g", IN).unwrap();
     let limits = PollLimits { records: 10, bytes: 1 << 20 };
     let first = consumer.poll(limits, NO_TIME).unwrap();
@@ -227,10 +239,12 @@ fn gives_what_fits_and_always_one(log: Arc<dyn Log>) {
 
 fn appends_with_the_ledger(log: Arc<dyn Log>) {
     let entries = [(b"file".to_vec(), b"seen".to_vec())];
-    let failed = log.append(vec![message("contract.unknown", "k", "v")], Some(Ledger { name: "l", entries: &entries }));
+    let failed = log
+        .append(vec![message("contract.unknown", "k", "v")], Some(Ledger { name: "l", entries: &entries }));
     assert!(matches!(failed, Err(LogError::UnknownTopic(_))));
     assert_eq!(log.ledger("l", b"file").unwrap(), None);
-    let positions = log.append(vec![message(IN, "k", "v")], Some(Ledger { name: "l", entries: &entries })).unwrap();
+    let positions =
+        log.append(vec![message(IN, "k", "v")], Some(Ledger { name: "l", entries: &entries })).unwrap();
     assert_eq!((positions.len(), positions[0].1), (1, 0));
     assert_eq!(log.ledger("l", b"file").unwrap().as_deref(), Some(&b"seen"[..]));
     assert_eq!(log.ledger("other", b"file").unwrap(), None);

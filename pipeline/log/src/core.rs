@@ -97,7 +97,8 @@ impl<S: Store> Log for Core<S> {
                 }])?,
             }
             shared.store.open_topic(spec.name, spec.large_values)?;
-            let spans = (0..spec.partitions).map(|p| shared.read_span(spec.name, p)).collect::<Result<_, _>>()?;
+            let spans =
+                (0..spec.partitions).map(|p| shared.read_span(spec.name, p)).collect::<Result<_, _>>()?;
             state.topics.entry(spec.name).or_insert(Topic { spec: spec.clone(), spans });
         }
         Ok(())
@@ -207,7 +208,13 @@ impl<S: Store> Shared<S> {
     }
 
     /// Applies a consumer's transaction; the caller has checked its ownership under the same lock.
-    pub(crate) fn commit(&self, state: &mut State, group: &str, topic: &str, t: Transaction) -> Result<(), LogError> {
+    pub(crate) fn commit(
+        &self,
+        state: &mut State,
+        group: &str,
+        topic: &str,
+        t: Transaction,
+    ) -> Result<(), LogError> {
         let mut batch = Batch::new(state);
         batch.add_all(&t.messages)?;
         for (partition, offset) in &t.offsets {
@@ -261,7 +268,8 @@ impl<S: Store> Shared<S> {
         let Some(bytes) = self.store.get(Space::Meta, &span_key(topic, partition))? else {
             return Ok(Span::default());
         };
-        let number = |i: usize| bytes.get(i..i + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_be_bytes);
+        let number =
+            |i: usize| bytes.get(i..i + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_be_bytes);
         Ok(Span { low: number(0), high: number(8), bytes: number(16) })
     }
 
@@ -275,7 +283,8 @@ impl<S: Store> Shared<S> {
         let mut state = self.lock();
         let mut span = state.span(partition)?;
         let topic = Space::Topic(state.topic(&partition.topic)?.spec.name);
-        let unread = state.offsets.iter().filter(|((_, p), _)| p == partition).map(|(_, offset)| *offset).min();
+        let unread =
+            state.offsets.iter().filter(|((_, p), _)| p == partition).map(|(_, offset)| *offset).min();
         let end = unread.unwrap_or(span.high).min(span.high).min(span.low + TRIM_ROUND);
         let mut writes = Vec::new();
         for offset in span.low..end {
@@ -283,7 +292,11 @@ impl<S: Store> Shared<S> {
             let size = self.store.size_of(topic, &key)?.unwrap_or_default();
             let too_many = max_bytes.is_some_and(|max| span.bytes > max);
             let too_old = || match older_than {
-                Some(limit) => Ok(self.store.get(topic, &key)?.and_then(|b| frame::timestamp(&b)).is_none_or(|t| t < limit)),
+                Some(limit) => Ok(self
+                    .store
+                    .get(topic, &key)?
+                    .and_then(|b| frame::timestamp(&b))
+                    .is_none_or(|t| t < limit)),
                 None => Ok::<_, LogError>(false),
             };
             if !too_many && !too_old()? {
@@ -322,7 +335,11 @@ impl State {
 
     pub(crate) fn span(&self, partition: &TopicPartition) -> Result<Span, LogError> {
         let topic = self.topic(&partition.topic)?;
-        topic.spans.get(partition.partition as usize).copied().ok_or_else(|| LogError::UnknownTopic(partition.to_string()))
+        topic
+            .spans
+            .get(partition.partition as usize)
+            .copied()
+            .ok_or_else(|| LogError::UnknownTopic(partition.to_string()))
     }
 
     /// Takes over what the store has applied. Returns the number of the batch.

@@ -43,7 +43,8 @@ pub(crate) fn decode(source: &TopicPartition, offset: u64, bytes: &[u8]) -> Resu
     let mut headers = Vec::with_capacity(usize::from(count));
     for _ in 0..count {
         let length = usize::from(u16::from_be_bytes(at.array()?));
-        let name = std::str::from_utf8(at.take(length)?).map_err(|_| "a header's name is not UTF-8")?.to_owned();
+        let name =
+            std::str::from_utf8(at.take(length)?).map_err(|_| "a header's name is not UTF-8")?.to_owned();
         let length = u32::from_be_bytes(at.array()?) as usize;
         headers.push(Header { name, value: at.take(length)?.to_vec() });
     }
@@ -78,7 +79,10 @@ mod tests {
         let message = Message::new("t", *b"key", b"value".to_vec()).with("name", "text").with("empty", "");
         let bytes = encode(&message, -5);
         let record = decode(&TopicPartition::new("t", 2), 7, &bytes).unwrap();
-        assert_eq!((&*record.key, &*record.value, record.offset, record.timestamp), (&b"key"[..], &b"value"[..], 7, -5));
+        assert_eq!(
+            (&*record.key, &*record.value, record.offset, record.timestamp),
+            (&b"key"[..], &b"value"[..], 7, -5)
+        );
         assert_eq!(record.headers, message.headers);
         assert_eq!(timestamp(&bytes), Some(-5));
         for length in 0..bytes.len() - message.value.len() {

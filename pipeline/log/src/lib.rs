@@ -86,9 +86,13 @@ pub struct PollLimits {
 pub enum LogError {
     #[error("topic `{0}` does not exist")]
     UnknownTopic(String),
-    #[error("topic `{topic}` has {found} partitions, the configuration says {expected}; partitions of an existing topic cannot change")]
+    #[error(
+        "topic `{topic}` has {found} partitions, the configuration says {expected}; partitions of an existing topic cannot change"
+    )]
     Partitions { topic: String, found: u32, expected: u32 },
-    #[error("the data in {path} is in use by another process; stop that one first, or use another --data folder")]
+    #[error(
+        "the data in {path} is in use by another process; stop that one first, or use another --data folder"
+    )]
     Locked { path: String },
     #[error("the data in {path} has log format {found}, this program reads format {expected}")]
     Format { path: String, found: u32, expected: u32 },
@@ -119,7 +123,11 @@ pub trait Log: Send + Sync + 'static {
 
     /// Appends messages, and state changes of `ledger` with them, as one; durable when it returns.
     /// For sources, which are told "done" after this. Concurrent calls share one fsync.
-    fn append(&self, messages: Vec<Message>, ledger: Option<Ledger<'_>>) -> Result<Vec<(TopicPartition, u64)>, LogError>;
+    fn append(
+        &self,
+        messages: Vec<Message>,
+        ledger: Option<Ledger<'_>>,
+    ) -> Result<Vec<(TopicPartition, u64)>, LogError>;
 
     /// The value of a key in a named ledger.
     fn ledger(&self, name: &str, key: &[u8]) -> Result<Option<Vec<u8>>, LogError>;
@@ -143,7 +151,12 @@ pub trait Log: Send + Sync + 'static {
 
     /// Removes messages older than `older_than` (milliseconds since the epoch) or beyond `max_bytes`
     /// from a partition's beginning, never those that a group has still to read. Returns how many.
-    fn trim(&self, partition: &TopicPartition, older_than: Option<i64>, max_bytes: Option<u64>) -> Result<u64, LogError>;
+    fn trim(
+        &self,
+        partition: &TopicPartition,
+        older_than: Option<i64>,
+        max_bytes: Option<u64>,
+    ) -> Result<u64, LogError>;
 
     /// Makes everything that was committed before durable against a power cut.
     fn sync(&self) -> Result<(), LogError>;
@@ -190,7 +203,8 @@ pub fn lag(log: &dyn Log, group: &str, topic: &str) -> Result<Vec<(u32, u64)>, L
         .map(|p| {
             let partition = TopicPartition::new(topic, p);
             let marks = log.watermarks(&partition)?;
-            let offset = groups.iter().find(|(g, at, _)| g == group && *at == partition).map_or(marks.low, |g| g.2);
+            let offset =
+                groups.iter().find(|(g, at, _)| g == group && *at == partition).map_or(marks.low, |g| g.2);
             Ok((p, marks.high.saturating_sub(offset)))
         })
         .collect()

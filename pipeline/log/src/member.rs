@@ -44,7 +44,10 @@ impl<S: Store> Member<S> {
             let partition = TopicPartition::new(self.topic, p);
             let span = state.span(&partition)?;
             let committed = || state.offsets.get(&(self.group.clone(), partition.clone())).copied();
-            let cursor = self.cursors.entry(p).or_insert_with(|| Cursor { epoch, next: committed().unwrap_or(span.low) });
+            let cursor = self
+                .cursors
+                .entry(p)
+                .or_insert_with(|| Cursor { epoch, next: committed().unwrap_or(span.low) });
             cursor.next = cursor.next.max(span.low);
             if cursor.next < span.high {
                 self.turn = at + 1;
@@ -56,7 +59,8 @@ impl<S: Store> Member<S> {
 
     /// Refuses what concerns partitions that are no longer this member's, or are again after they were not.
     fn check(&self, state: &State, transaction: &Transaction) -> Result<(), LogError> {
-        let own = transaction.offsets.iter().filter(|(p, _)| &*p.topic == self.topic).map(|(p, _)| p.partition);
+        let own =
+            transaction.offsets.iter().filter(|(p, _)| &*p.topic == self.topic).map(|(p, _)| p.partition);
         for p in own.chain(transaction.state.iter().map(|c| c.partition)) {
             let owner = state.groups.owner(&self.group, self.topic, p);
             let ours = owner.is_some_and(|o| {

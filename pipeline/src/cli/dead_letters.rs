@@ -76,11 +76,16 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
         Action::Retry(which) => {
             let n = act(&*log, &which, letter_state::RETRIED)?;
             if n > 0 {
-                let runner = Runner::start(topology, Arc::clone(&log), app.lake().await?, app.runner_settings())?;
+                let runner =
+                    Runner::start(topology, Arc::clone(&log), app.lake().await?, app.runner_settings())?;
                 tokio::task::block_in_place(|| runner.drain(|_| {}))?;
                 let progress = tokio::task::block_in_place(|| runner.stop())?;
                 let dead: u64 = progress.tally().under("dead/").map(|(_, n)| n).sum();
-                println!("{} retried: {} reports read, {dead} dead letters", grouped(n), progress.tally().get("reports"));
+                println!(
+                    "{} retried: {} reports read, {dead} dead letters",
+                    grouped(n),
+                    progress.tally().get("reports")
+                );
             } else {
                 println!("nothing to retry");
             }
@@ -142,7 +147,10 @@ fn list(log: &dyn Log, all: bool, reason: Option<&str>) -> Result<()> {
         }
         *counts.entry(why.to_owned()).or_default() += 1;
         let id = letter_id(record.source.partition, record.offset);
-        let entry = record.header(header::ENTRY).filter(|e| !e.is_empty()).map_or_else(String::new, |e| format!(" > {e}"));
+        let entry = record
+            .header(header::ENTRY)
+            .filter(|e| !e.is_empty())
+            .map_or_else(String::new, |e| format!(" > {e}"));
         let note = if state == letter_state::OPEN { String::new() } else { format!(" ({state})") };
         writeln!(out, "{id:<10} {why:<24} {}{entry}{note}", record.header(header::ORIGIN).unwrap_or("?"))?;
         Ok(())
@@ -159,14 +167,26 @@ fn show(log: &dyn Log, letter: &str, raw: bool) -> Result<()> {
         out.write_all(&record.value)?;
         return Ok(());
     }
-    for name in [header::REASON, header::DETAIL, header::ORIGIN, header::ENTRY, header::STAGE, header::ATTEMPTS, header::POSITION] {
+    for name in [
+        header::REASON,
+        header::DETAIL,
+        header::ORIGIN,
+        header::ENTRY,
+        header::STAGE,
+        header::ATTEMPTS,
+        header::POSITION,
+    ] {
         if let Some(value) = record.header(name).filter(|v| !v.is_empty()) {
             writeln!(out, "{name:<10}{value}")?;
         }
     }
     writeln!(out, "{:<10}{}\n", "bytes", grouped(record.value.len() as u64))?;
     let shown = &record.value[..record.value.len().min(SHOWN)];
-    writeln!(out, "{}", shown.escape_ascii().to_string().replace("\\n", "\n").replace("\\r", "").replace("\\t", "\t"))?;
+    writeln!(
+        out,
+        "{}",
+        shown.escape_ascii().to_string().replace("\\n", "\n").replace("\\r", "").replace("\\t", "\t")
+    )?;
     if shown.len() < record.value.len() {
         writeln!(out, "... all of it: dmarcflow dead-letters show {letter} --raw")?;
     }
@@ -174,7 +194,8 @@ fn show(log: &dyn Log, letter: &str, raw: bool) -> Result<()> {
 }
 
 fn find(log: &dyn Log, letter: &str) -> Result<Record> {
-    let place = letter.split_once('/').and_then(|(p, o)| Some((p.parse::<u32>().ok()?, o.parse::<u64>().ok()?)));
+    let place =
+        letter.split_once('/').and_then(|(p, o)| Some((p.parse::<u32>().ok()?, o.parse::<u64>().ok()?)));
     let Some((partition, offset)) = place else {
         bail!("`{letter}` is no letter; `dmarcflow dead-letters list` names them, such as 0/17");
     };
@@ -235,7 +256,9 @@ fn again(letter: &Record, id: &str) -> Result<Message> {
         bail!("the letter {id} comes from `{position}`, which takes nothing back");
     };
     let mut message = Message::new(topic, letter.key.to_vec(), letter.value.to_vec());
-    let added = [header::STAGE, header::REASON, header::DETAIL, header::ATTEMPTS, header::POSITION, header::ENTRY];
-    message.headers = letter.headers.iter().filter(|h: &&Header| !added.contains(&h.name.as_str())).cloned().collect();
+    let added =
+        [header::STAGE, header::REASON, header::DETAIL, header::ATTEMPTS, header::POSITION, header::ENTRY];
+    message.headers =
+        letter.headers.iter().filter(|h: &&Header| !added.contains(&h.name.as_str())).cloned().collect();
     Ok(message)
 }

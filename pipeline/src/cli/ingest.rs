@@ -65,7 +65,9 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
     let summary = Summary::of(&progress.tally(), fed, unread, started.elapsed());
     println!("{summary}");
     if !args.quiet {
-        println!("\nMessages by domain, the 30 days up to the newest (`dmarcflow sql --list` shows what else can be asked):\n");
+        println!(
+            "\nMessages by domain, the 30 days up to the newest (`dmarcflow sql --list` shows what else can be asked):\n"
+        );
         sql::first_answer(app).await?;
     }
     let failed = unread > 0 || args.strict && summary.dead_letters() > 0;
@@ -181,7 +183,9 @@ impl Bar {
                 bar.set_length(found);
                 bar.set_position(done.min(found));
                 let waits = progress.trouble().into_iter().next();
-                bar.set_message(waits.map_or_else(String::new, |(name, t)| format!("({name} waits: {})", t.error)));
+                bar.set_message(
+                    waits.map_or_else(String::new, |(name, t)| format!("({name} waits: {})", t.error)),
+                );
             }
             Self::Lines { started, last } => {
                 if last.get().elapsed() < LINE {

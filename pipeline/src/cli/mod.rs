@@ -55,9 +55,7 @@ enum Command {
     /// Print the configuration and where each value comes from
     CheckConfig(check_config::Args),
     /// Print completions for a shell
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
 }
 
 /// Runs the command; the exit code is the program's.

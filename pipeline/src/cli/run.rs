@@ -21,7 +21,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
-    let folders: Vec<PathBuf> = app.config.list("watch").iter().map(PathBuf::from).chain(args.watch).collect();
+    let folders: Vec<PathBuf> =
+        app.config.list("watch").iter().map(PathBuf::from).chain(args.watch).collect();
     for folder in &folders {
         if !folder.is_dir() {
             bail!("the watched folder {} does not exist; make it or name another", folder.display());

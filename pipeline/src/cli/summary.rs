@@ -49,7 +49,10 @@ impl fmt::Display for Summary {
         line(f, "accepted", t.get("distinct/reports"), "  distinct reports")?;
         let conflicts = match t.get("distinct/conflicts") {
             0 => String::new(),
-            n => format!("  ({} more contradict another report of the same identity: kept and marked)", grouped(n)),
+            n => format!(
+                "  ({} more contradict another report of the same identity: kept and marked)",
+                grouped(n)
+            ),
         };
         line(f, "duplicates", t.get("distinct/copies"), &conflicts)?;
         self.list(f, "repairs", "repair/")?;
@@ -64,7 +67,11 @@ impl fmt::Display for Summary {
         };
         line(f, "messages", messages, &rate)?;
         let reports = t.get("reports");
-        let speed = if seconds > 0.0 { format!("  {:.0} reports a second", reports as f64 / seconds) } else { String::new() };
+        let speed = if seconds > 0.0 {
+            format!("  {:.0} reports a second", reports as f64 / seconds)
+        } else {
+            String::new()
+        };
         write!(f, "{:<14}{:>11.1}s{speed}", "time", seconds)
     }
 }
@@ -97,11 +104,21 @@ mod tests {
     #[test]
     fn the_summary_says_what_became_of_everything() {
         let mut tally = Tally::default();
-        for (name, n) in [("distinct/reports", 3), ("distinct/copies", 1), ("repair/bom", 2), ("dead/truncated", 1), ("distinct/messages", 200), ("distinct/passed", 150)] {
+        for (name, n) in [
+            ("distinct/reports", 3),
+            ("distinct/copies", 1),
+            ("repair/bom", 2),
+            ("dead/truncated", 1),
+            ("distinct/messages", 200),
+            ("distinct/passed", 150),
+        ] {
             tally.add(name, n);
         }
         let fed = Fed { accepted: 5, known: 0, too_large: 0 };
         let text = Summary::of(&tally, fed, 0, Duration::from_secs(1)).to_string();
-        assert!(text.contains("truncated 1") && text.contains("bom 2") && text.contains("75.0 % pass DMARC"), "{text}");
+        assert!(
+            text.contains("truncated 1") && text.contains("bom 2") && text.contains("75.0 % pass DMARC"),
+            "{text}"
+        );
     }
 }

@@ -43,7 +43,11 @@ struct Row {
 }
 
 impl Row {
-    fn of(log: &dyn Log, partition: &TopicPartition, groups: &[(String, TopicPartition, u64)]) -> Result<Self> {
+    fn of(
+        log: &dyn Log,
+        partition: &TopicPartition,
+        groups: &[(String, TopicPartition, u64)],
+    ) -> Result<Self> {
         let marks = log.watermarks(partition)?;
         let lags = groups
             .iter()
@@ -76,7 +80,8 @@ impl Row {
     }
 
     fn print(&self) {
-        let lags: Vec<_> = self.lags.iter().map(|(group, lag)| format!("{group} ({})", grouped(*lag))).collect();
+        let lags: Vec<_> =
+            self.lags.iter().map(|(group, lag)| format!("{group} ({})", grouped(*lag))).collect();
         println!(
             "{:<24}{:>14}{:>14}{:>14}  {}",
             self.name,

@@ -89,9 +89,10 @@ impl Config {
     fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
-        let table: toml::Table = text
-            .parse()
-            .map_err(|e: toml::de::Error| ConfigError::Toml { path: path.to_owned(), error: e.to_string() })?;
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| ConfigError::Toml {
+            path: path.to_owned(),
+            error: e.to_string(),
+        })?;
         self.read_table("", &table, path)
     }
 
@@ -144,7 +145,8 @@ impl Config {
 
     fn add_entry(&mut self, map: &str, name: &str, text: &str, place: Place) -> Result<(), ConfigError> {
         let setting = find(map, &place)?;
-        let (value, from) = self.values.entry(setting.key).or_insert_with(|| (Value::Map(BTreeMap::new()), Place::Default));
+        let (value, from) =
+            self.values.entry(setting.key).or_insert_with(|| (Value::Map(BTreeMap::new()), Place::Default));
         if let Value::Map(entries) = value {
             entries.insert(name.to_owned(), text.to_owned());
         }
@@ -229,7 +231,8 @@ mod tests {
 
     #[test]
     fn flags_win_over_variables_over_the_file_over_defaults() {
-        let config = load("partitions = 2\n[lake]\ncommit_after = '3s'", &[("DMARCFLOW_LAKE__COMMIT_AFTER", "7s")]);
+        let config =
+            load("partitions = 2\n[lake]\ncommit_after = '3s'", &[("DMARCFLOW_LAKE__COMMIT_AFTER", "7s")]);
         let config = config.unwrap();
         assert_eq!(config.required("partitions"), 2);
         assert_eq!(config.duration("lake.commit_after"), Some(Duration::from_secs(7)));

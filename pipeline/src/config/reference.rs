@@ -29,6 +29,9 @@ mod tests {
     fn the_printed_reference_is_the_one_in_the_repository() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/CONFIGURATION.md");
         let found = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(found == super::markdown(), "write it anew: dmarcflow check-config --reference > pipeline/CONFIGURATION.md");
+        assert!(
+            found == super::markdown(),
+            "write it anew: dmarcflow check-config --reference > pipeline/CONFIGURATION.md"
+        );
     }
 }

@@ -19,30 +19,120 @@ const fn setting(key: &'static str, kind: Kind, default: &'static str, doc: &'st
 
 /// All of them, in the order of the reference.
 pub const SETTINGS: &[Setting] = &[
-    setting("data", Kind::Text, "data", "Folder of everything that dmarcflow keeps: the log, the state and, unless `lake.url` says otherwise, the tables. Also `--data`."),
-    setting("partitions", Kind::Number, "4", "Partitions of every topic. Fixed when the data folder is made."),
-    setting("workers", Kind::Number, "", "Threads that parse reports. Default: as many as the machine has cores."),
-    setting("watch", Kind::List, "", "Folders that `run` watches for reports. A file that was taken is moved to `done/` in its folder."),
+    setting(
+        "data",
+        Kind::Text,
+        "data",
+        "Folder of everything that dmarcflow keeps: the log, the state and, unless `lake.url` says otherwise, the tables. Also `--data`.",
+    ),
+    setting(
+        "partitions",
+        Kind::Number,
+        "4",
+        "Partitions of every topic. Fixed when the data folder is made.",
+    ),
+    setting(
+        "workers",
+        Kind::Number,
+        "",
+        "Threads that parse reports. Default: as many as the machine has cores.",
+    ),
+    setting(
+        "watch",
+        Kind::List,
+        "",
+        "Folders that `run` watches for reports. A file that was taken is moved to `done/` in its folder.",
+    ),
     setting("watch_interval", Kind::Span, "2s", "Time between two looks at the watched folders."),
     setting("log.memory", Kind::Size, "96 MiB", "Memory for the log's buffers and caches."),
-    setting("log.reserve", Kind::Size, "64 MiB", "Space on the disk that the log leaves free. With less, intake and stages wait until there is room again."),
-    setting("log.retention", Kind::Span, "", "Age after which reports.raw and dead.letters forget what every stage has read. Default: never, so that everything can be replayed."),
-    setting("log.retention_bytes", Kind::Size, "", "Bytes that each partition of reports.raw and dead.letters keeps of what every stage has read. Default: no limit."),
-    setting("lake.url", Kind::Text, "", "Where the tables are: a folder or an object store's URL (`s3://bucket/prefix`). Default: `lake` in the data folder."),
-    setting("lake.storage", Kind::Map, "", "Options of the object store, such as `aws_access_key_id`, `aws_secret_access_key`, `aws_region`, `aws_endpoint`, `aws_allow_http`."),
-    setting("lake.commit_bytes", Kind::Size, "48 MiB", "Rows gathered in memory before they are committed, for each of the three groups of tables."),
+    setting(
+        "log.reserve",
+        Kind::Size,
+        "64 MiB",
+        "Space on the disk that the log leaves free. With less, intake and stages wait until there is room again.",
+    ),
+    setting(
+        "log.retention",
+        Kind::Span,
+        "",
+        "Age after which reports.raw and dead.letters forget what every stage has read. Default: never, so that everything can be replayed.",
+    ),
+    setting(
+        "log.retention_bytes",
+        Kind::Size,
+        "",
+        "Bytes that each partition of reports.raw and dead.letters keeps of what every stage has read. Default: no limit.",
+    ),
+    setting(
+        "lake.url",
+        Kind::Text,
+        "",
+        "Where the tables are: a folder or an object store's URL (`s3://bucket/prefix`). Default: `lake` in the data folder.",
+    ),
+    setting(
+        "lake.storage",
+        Kind::Map,
+        "",
+        "Options of the object store, such as `aws_access_key_id`, `aws_secret_access_key`, `aws_region`, `aws_endpoint`, `aws_allow_http`.",
+    ),
+    setting(
+        "lake.commit_bytes",
+        Kind::Size,
+        "48 MiB",
+        "Rows gathered in memory before they are committed, for each of the three groups of tables.",
+    ),
     setting("lake.commit_after", Kind::Span, "1s", "How long a row waits for others before it is committed."),
     setting("lake.commit_at_latest", Kind::Span, "30s", "How long rows wait while more of them keep coming."),
-    setting("lake.file_bytes", Kind::Size, "64 MiB", "Size towards which compaction puts small files together."),
+    setting(
+        "lake.file_bytes",
+        Kind::Size,
+        "64 MiB",
+        "Size towards which compaction puts small files together.",
+    ),
     setting("parse.raw_bytes", Kind::Size, "64 MiB", "Largest file or mail that is read."),
     setting("parse.attachment_bytes", Kind::Size, "64 MiB", "Largest archive or mail attachment, packed."),
-    setting("parse.unpacked_bytes", Kind::Size, "256 MiB", "Everything that is unpacked from one file or mail, added up."),
-    setting("parse.ratio", Kind::Number, "500", "How many times larger a compressed layer may become by unpacking, beyond its first 16 MiB."),
-    setting("parse.entries", Kind::Number, "65536", "Archive entries, mail parts and compressed layers that one file or mail may have."),
-    setting("geo.country", Kind::Text, "", "A database in MaxMind's format with countries (GeoLite2 Country or City). Default: data that is built in."),
-    setting("geo.asn", Kind::Text, "", "A database in MaxMind's format with autonomous systems (GeoLite2 ASN). Default: none; the data that is built in has countries only."),
-    setting("services", Kind::Text, "", "A file with sending services of your own, in the format of `stages/data/services.toml`; they go before those that are built in."),
-    setting("aggregate.horizon", Kind::Span, "400d", "How long after its last copy a report is known, so that a further copy does not count."),
+    setting(
+        "parse.unpacked_bytes",
+        Kind::Size,
+        "256 MiB",
+        "Everything that is unpacked from one file or mail, added up.",
+    ),
+    setting(
+        "parse.ratio",
+        Kind::Number,
+        "500",
+        "How many times larger a compressed layer may become by unpacking, beyond its first 16 MiB.",
+    ),
+    setting(
+        "parse.entries",
+        Kind::Number,
+        "65536",
+        "Archive entries, mail parts and compressed layers that one file or mail may have.",
+    ),
+    setting(
+        "geo.country",
+        Kind::Text,
+        "",
+        "A database in MaxMind's format with countries (GeoLite2 Country or City). Default: data that is built in.",
+    ),
+    setting(
+        "geo.asn",
+        Kind::Text,
+        "",
+        "A database in MaxMind's format with autonomous systems (GeoLite2 ASN). Default: none; the data that is built in has countries only.",
+    ),
+    setting(
+        "services",
+        Kind::Text,
+        "",
+        "A file with sending services of your own, in the format of `stages/data/services.toml`; they go before those that are built in.",
+    ),
+    setting(
+        "aggregate.horizon",
+        Kind::Span,
+        "400d",
+        "How long after its last copy a report is known, so that a further copy does not count.",
+    ),
     setting("query.memory", Kind::Size, "256 MiB", "Memory that a query may use before it spills to disk."),
 ];
 
@@ -56,7 +146,12 @@ pub(super) fn nearest(key: &str) -> Option<String> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     SETTINGS
         .iter()
-        .map(|s| (strsim::jaro_winkler(s.key, key).max(strsim::jaro_winkler(&last(s.key), &last(key)) - 0.05), s.key))
+        .map(|s| {
+            (
+                strsim::jaro_winkler(s.key, key).max(strsim::jaro_winkler(&last(s.key), &last(key)) - 0.05),
+                s.key,
+            )
+        })
         .filter(|(similarity, _)| *similarity > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, key)| key.to_owned())

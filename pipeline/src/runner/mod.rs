@@ -174,7 +174,8 @@ impl Runner {
         let tables = self.topology.tables.iter().map(|t| (tables::group(t), *t));
         let mut behind = 0;
         for (group, topic) in stages.chain(tables) {
-            behind += dmarcflow_log::lag(&*self.context.log, &group, topic)?.iter().map(|(_, n)| n).sum::<u64>();
+            behind +=
+                dmarcflow_log::lag(&*self.context.log, &group, topic)?.iter().map(|(_, n)| n).sum::<u64>();
         }
         Ok(behind)
     }

@@ -36,7 +36,8 @@ pub(super) fn work(context: &Context, spec: &StageSpec) -> Result<(), RunError> 
         let (transaction, mut tally) = process(context, &mut *stage, &*consumer, &records);
         tracing::debug!(records = records.len(), messages = transaction.messages.len(), "processed");
         if commit(context, stage.name(), &mut *consumer, transaction)? {
-            metrics::counter!("dmarcflow_records_total", "stage" => stage.name()).increment(records.len() as u64);
+            metrics::counter!("dmarcflow_records_total", "stage" => stage.name())
+                .increment(records.len() as u64);
             tally.add(&format!("in/{}", stage.name()), records.len() as u64);
             context.progress.committed(stage.name(), &tally);
         } else {
@@ -116,7 +117,10 @@ fn attempt(stage: &mut dyn Stage, records: &[Record], state: &mut Overlay<'_>) -
     catch_unwind(AssertUnwindSafe(|| stage.process(records, state))).unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().map(String::as_str);
         let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        Err(Fault::Poison { reason: "defect", detail: format!("the stage panicked: {what}; please report this") })
+        Err(Fault::Poison {
+            reason: "defect",
+            detail: format!("the stage panicked: {what}; please report this"),
+        })
     })
 }
 

@@ -30,7 +30,8 @@ pub(super) fn group(topic: &str) -> String {
 /// Works until the pipeline stops.
 pub(super) fn work(context: &Context, topic: &'static str) -> Result<(), RunError> {
     let mut consumer = context.log.consumer(&group(topic), topic)?;
-    let mut worker = Worker { context, topic, name: group(topic), positions: Positions::default(), commits: 0 };
+    let mut worker =
+        Worker { context, topic, name: group(topic), positions: Positions::default(), commits: 0 };
     let mut gathered = Gathered::default();
     loop {
         let stopping = context.progress.is_stopping();
@@ -122,9 +123,8 @@ impl Worker<'_> {
             return Ok(*position);
         }
         let app = app(self.topic, partition);
-        let found = self.retry(|context| {
-            context.runtime.block_on(context.lake.position(named(table)?, &app))
-        })?;
+        let found =
+            self.retry(|context| context.runtime.block_on(context.lake.position(named(table)?, &app)))?;
         let found = found.map_or(0, i64::unsigned_abs);
         self.positions.0.insert((table, partition), found);
         Ok(found)
@@ -187,7 +187,9 @@ impl Worker<'_> {
     /// Puts small files of the topic's tables together.
     fn compact(&self) -> Result<(), RunError> {
         for table in write::tables_of(self.topic) {
-            self.retry(|context| context.runtime.block_on(context.lake.compact(named(table)?, false)).map(drop))?;
+            self.retry(|context| {
+                context.runtime.block_on(context.lake.compact(named(table)?, false)).map(drop)
+            })?;
         }
         Ok(())
     }

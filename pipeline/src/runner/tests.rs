@@ -31,7 +31,9 @@ impl Stage for Copy {
                 b"transient" if self.transient.fetch_add(1, Ordering::Relaxed) < 3 => {
                     return Err(Fault::Transient("not now".to_owned()));
                 }
-                value => output.messages.push(Message::new(topics::PARSED, record.key.to_vec(), value.to_vec())),
+                value => {
+                    output.messages.push(Message::new(topics::PARSED, record.key.to_vec(), value.to_vec()))
+                }
             }
         }
         output.tally.add("copied", input.len() as u64);
@@ -63,7 +65,8 @@ async fn one_poison_record_never_blocks_its_neighbours() {
     };
     log.create_topics(&topology.specs()).unwrap();
     let values: [&[u8]; 7] = [b"1", b"poison", b"2", b"panic", b"transient", b"3", b"4"];
-    let messages = values.iter().map(|v| Message::new(topics::RAW, *b"k", v.to_vec()).with("origin", "here")).collect();
+    let messages =
+        values.iter().map(|v| Message::new(topics::RAW, *b"k", v.to_vec()).with("origin", "here")).collect();
     log.append(messages, None).unwrap();
     let settings = Settings { commit_after: Duration::from_millis(10), ..Settings::default() };
     let runner = Runner::start(topology, Arc::clone(&log), lake, settings).unwrap();
@@ -76,7 +79,10 @@ async fn one_poison_record_never_blocks_its_neighbours() {
     let letters = read(&*log, topics::DEAD_LETTERS);
     let reasons: Vec<_> = letters.iter().map(|r| r.header(header::REASON).unwrap()).collect();
     assert_eq!(reasons, ["test", "defect"]);
-    assert_eq!((&*letters[0].value, letters[0].header(header::POSITION)), (&b"poison"[..], Some("reports.raw/0/1")));
+    assert_eq!(
+        (&*letters[0].value, letters[0].header(header::POSITION)),
+        (&b"poison"[..], Some("reports.raw/0/1"))
+    );
     assert_eq!(letters[0].header("origin"), Some("here"));
     assert!(transient.load(Ordering::Relaxed) >= 4, "it was tried again until it went");
     assert_eq!(progress.tally().get("copied"), 5);

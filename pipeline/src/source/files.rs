@@ -56,7 +56,8 @@ impl Walk {
         names.sort_unstable();
         let maildir = ["cur", "new", "tmp"].iter().all(|part| names.iter().any(|n| n == part));
         for name in names {
-            let hidden = name.as_encoded_bytes().first() == Some(&b'.') && !path.join(&name).join("cur").is_dir();
+            let hidden =
+                name.as_encoded_bytes().first() == Some(&b'.') && !path.join(&name).join("cur").is_dir();
             if !hidden && !(maildir && name == "tmp") {
                 self.below(&path.join(name), each)?;
             }
@@ -91,14 +92,16 @@ impl Walk {
             for mail in split_mbox(reader, self.largest as usize) {
                 let mail = mail?;
                 let whole = mail.size <= mail.bytes.len() as u64;
-                let content = if whole { Content::Bytes(mail.bytes) } else { Content::TooLarge(Some(mail.size)) };
+                let content =
+                    if whole { Content::Bytes(mail.bytes) } else { Content::TooLarge(Some(mail.size)) };
                 each(Item { origin: format!("{origin}#{}", mail.number), content })?;
             }
             return Ok(());
         }
         let mut bytes = Vec::with_capacity(size.unwrap_or_default().min(self.largest) as usize + 1);
         reader.take(self.largest + 1).read_to_end(&mut bytes)?;
-        let content = if bytes.len() as u64 > self.largest { Content::TooLarge(size) } else { Content::Bytes(bytes) };
+        let content =
+            if bytes.len() as u64 > self.largest { Content::TooLarge(size) } else { Content::Bytes(bytes) };
         each(Item { origin: origin.to_owned(), content })
     }
 }

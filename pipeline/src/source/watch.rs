@@ -10,9 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::SourceError;
 use super::feed::Feeder;
 use super::files::Walk;
-use super::SourceError;
 use dmarcflow_log::LogError;
 
 /// Name of the folder for files that were taken in.

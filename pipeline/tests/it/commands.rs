@@ -44,7 +44,8 @@ fn standard_input_and_strict_and_errors_that_say_what_to_do() {
     let d = Deployment::new();
     let input = d.dir.path().join("input.xml");
     fs::write(&input, REPORT).unwrap();
-    let output = d.command(&["ingest", "--quiet", "-"]).stdin(fs::File::open(&input).unwrap()).output().unwrap();
+    let output =
+        d.command(&["ingest", "--quiet", "-"]).stdin(fs::File::open(&input).unwrap()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(d.number("SELECT count(*) FROM reports WHERE origin = '-'"), 1);
     fs::write(&input, "rubbish").unwrap();

@@ -18,7 +18,10 @@ fn the_corpus_becomes_the_tables_that_an_independent_reader_expects() {
     assert_eq!(d.number("SELECT sum(messages) FROM records WHERE dmarc_pass"), number(&unique["passed"]));
     assert_eq!(d.number("SELECT sum(copies) - count(*) FROM reports"), number(&totals["duplicate"]));
     assert_eq!(d.number("SELECT count(DISTINCT org_name) FROM reports"), number(&unique["unique_orgs"]));
-    assert_eq!(d.number("SELECT count(DISTINCT policy_domain) FROM reports"), number(&unique["unique_domains"]));
+    assert_eq!(
+        d.number("SELECT count(DISTINCT policy_domain) FROM reports"),
+        number(&unique["unique_domains"])
+    );
     assert_eq!(d.number("SELECT count(DISTINCT source_ip) FROM records"), number(&unique["unique_ips"]));
     assert_eq!(d.number("SELECT count(*) FROM dead_letters"), number(&totals["rejected"]));
     for (disposition, messages) in unique["disposition"].as_object().unwrap() {
@@ -26,7 +29,11 @@ fn the_corpus_becomes_the_tables_that_an_independent_reader_expects() {
         assert_eq!(d.number(&query), number(messages), "{disposition}");
     }
     for table in ["daily", "daily_senders", "daily_reporters", "daily_sources"] {
-        assert_eq!(d.number(&format!("SELECT sum(messages) FROM {table}")), number(&unique["messages"]), "{table}");
+        assert_eq!(
+            d.number(&format!("SELECT sum(messages) FROM {table}")),
+            number(&unique["messages"]),
+            "{table}"
+        );
         let passed = format!("SELECT sum(messages) FROM {table} WHERE dmarc_pass");
         assert_eq!(d.number(&passed), number(&unique["passed"]), "{table}");
     }

@@ -54,7 +54,9 @@ fn aborted_at_each_step_of_a_commit_the_tables_are_those_of_an_undisturbed_run()
     let undisturbed = Deployment::new();
     undisturbed.ingest(&[world.path()]);
     let expected = undisturbed.tables();
-    for point in ["fed", "stage-before-commit", "stage-after-commit", "table-before-commit", "table-after-commit"] {
+    for point in
+        ["fed", "stage-before-commit", "stage-after-commit", "table-before-commit", "table-after-commit"]
+    {
         let d = Deployment::new();
         for n in [1, 2, 4, 7] {
             let output = d

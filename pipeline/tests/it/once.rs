@@ -34,7 +34,8 @@ fn twice_shuffled_zipped_and_in_small_batches_gives_the_same_tables() {
 
     let elsewhere = tempfile::tempdir().unwrap();
     for (i, file) in files(&folder).iter().enumerate() {
-        let name = format!("{:04}-{}", random(3, i as u64, 10_000), file.file_name().unwrap().to_str().unwrap());
+        let name =
+            format!("{:04}-{}", random(3, i as u64, 10_000), file.file_name().unwrap().to_str().unwrap());
         fs::copy(file, elsewhere.path().join(name)).unwrap();
     }
     once.ingest(&[elsewhere.path()]);

@@ -27,7 +27,9 @@ fn deltalake_polars_and_duckdb_count_what_we_count() {
     let peers = Command::new(&python).args(["-c", "import deltalake, polars, duckdb, pyarrow"]).output();
     if !peers.is_ok_and(|o| o.status.success()) {
         assert!(std::env::var("CI").is_err(), "CI has no python with deltalake, polars and duckdb");
-        println!("skipped: {python} has no deltalake, polars, duckdb and pyarrow; name another with DMARCFLOW_PYTHON");
+        println!(
+            "skipped: {python} has no deltalake, polars, duckdb and pyarrow; name another with DMARCFLOW_PYTHON"
+        );
         return;
     }
     let world = world(300, 5);
@@ -40,9 +42,12 @@ fn deltalake_polars_and_duckdb_count_what_we_count() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let (rows, messages) = (d.number("SELECT count(*) FROM records"), d.number("SELECT sum(messages) FROM records"));
+    let (rows, messages) =
+        (d.number("SELECT count(*) FROM records"), d.number("SELECT sum(messages) FROM records"));
     let passed = d.number("SELECT sum(messages) FROM daily WHERE dmarc_pass");
     assert!(messages > 0 && passed > 0);
-    let expected = format!("deltalake {rows} {messages}\npolars {rows} {messages}\nduckdb {rows} {messages}\npassed {passed}\n");
+    let expected = format!(
+        "deltalake {rows} {messages}\npolars {rows} {messages}\nduckdb {rows} {messages}\npassed {passed}\n"
+    );
     assert_eq!(text(&output.stdout), expected);
 }

@@ -92,7 +92,12 @@ pub fn assert_same(a: &BTreeMap<&str, Vec<String>>, b: &BTreeMap<&str, Vec<Strin
     for (table, lines) in a {
         let other = &b[table];
         let first = lines.iter().zip(other).find(|(x, y)| x != y);
-        assert!(lines == other, "{what}: {table} has {} and {} rows; first difference {first:#?}", lines.len(), other.len());
+        assert!(
+            lines == other,
+            "{what}: {table} has {} and {} rows; first difference {first:#?}",
+            lines.len(),
+            other.len()
+        );
         assert!(!lines.is_empty(), "{what}: {table} is empty, which proves nothing");
     }
 }
@@ -106,7 +111,14 @@ pub fn world(reports: u64, seed: u64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let deployment = Deployment::new();
     let folder = dir.path().join("world");
-    deployment.ok(&["demo", folder.to_str().unwrap(), "--reports", &reports.to_string(), "--seed", &seed.to_string()]);
+    deployment.ok(&[
+        "demo",
+        folder.to_str().unwrap(),
+        "--reports",
+        &reports.to_string(),
+        "--seed",
+        &seed.to_string(),
+    ]);
     dir
 }
 

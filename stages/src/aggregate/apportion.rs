@@ -56,11 +56,8 @@ impl Days {
         }
         let total: i128 = self.seconds.iter().map(|s| i128::from(*s)).sum();
         let exact = |seconds: i64| i128::from(messages) * i128::from(seconds);
-        let mut shares: Vec<(i64, i128)> = self
-            .seconds
-            .iter()
-            .map(|s| ((exact(*s) / total) as i64, exact(*s) % total))
-            .collect();
+        let mut shares: Vec<(i64, i128)> =
+            self.seconds.iter().map(|s| ((exact(*s) / total) as i64, exact(*s) % total)).collect();
         let mut left = messages - shares.iter().map(|(floor, _)| floor).sum::<i64>();
         while left > 0 {
             let mut best = 0;

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Date32Builder, FixedSizeBinaryArray, Int64Builder,
-    RecordBatch, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Date32Builder, FixedSizeBinaryArray,
+    Int64Builder, RecordBatch, StringBuilder,
 };
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use dmarcflow_schemas::message::header;
@@ -66,8 +66,10 @@ impl Stage for Aggregate {
 
     fn process(&mut self, input: &[Record], state: &mut dyn State) -> Result<Output, Fault> {
         let mut output = Output::default();
-        let batches =
-            input.iter().map(|r| ipc::decode(&r.value, &SCHEMA).map_err(fault)).collect::<Result<Vec<_>, _>>()?;
+        let batches = input
+            .iter()
+            .map(|r| ipc::decode(&r.value, &SCHEMA).map_err(fault))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut sums = Sums::default();
         for (record, batch) in input.iter().zip(&batches) {
             let mut marks = Marks::default();
@@ -113,7 +115,11 @@ fn sift(
         let s = Sighting {
             identity: hash(identity, i)?,
             content: hash(content, i)?,
-            instance: Instance { partition: partition.value(i), offset: offset.value(i), part: part.value(i) },
+            instance: Instance {
+                partition: partition.value(i),
+                offset: offset.value(i),
+                part: part.value(i),
+            },
             slice: slice.value(i),
             date: day_of(begin.value(i).div_euclid(1_000_000)),
             received: day_of(received.value(i).div_euclid(1_000_000)),
@@ -154,7 +160,8 @@ fn add<'a>(
     let (list, values) = records(batch)?;
     let string = |name: &str| child(values, name, |a: &ArrayRef| a.as_string_opt::<i32>());
     let flag = |name: &str| child(values, name, |a: &ArrayRef| a.as_boolean_opt());
-    let (source_ip, header_from, service) = (string("source_ip")?, string("header_from")?, string("service")?);
+    let (source_ip, header_from, service) =
+        (string("source_ip")?, string("header_from")?, string("service")?);
     let (country, forwarding) = (string("country")?, string("forwarding")?);
     let disposition = string("disposition")?;
     let (dkim, spf, pass) = (flag("dkim_aligned")?, flag("spf_aligned")?, flag("dmarc_pass")?);
@@ -163,7 +170,8 @@ fn add<'a>(
     let mut shares = Vec::new();
     let (mut total, mut passed) = (0i64, 0i64);
     for report in (0..batch.num_rows()).filter(|i| kept.value(*i)) {
-        let days = Days::of(begin.value(report).div_euclid(1_000_000), end.value(report).div_euclid(1_000_000));
+        let days =
+            Days::of(begin.value(report).div_euclid(1_000_000), end.value(report).div_euclid(1_000_000));
         let span = list.value_offsets()[report] as usize..list.value_offsets()[report + 1] as usize;
         tally.add("distinct/records", span.len() as u64);
         for i in span {

@@ -6,9 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanBuilder, Date32Builder, Int64Builder, RecordBatch, StringBuilder,
-};
+use arrow::array::{ArrayRef, BooleanBuilder, Date32Builder, Int64Builder, RecordBatch, StringBuilder};
 use dmarcflow_schemas::rollup::Rollup;
 use xxhash_rust::xxh3::Xxh3Builder;
 
@@ -115,7 +113,9 @@ impl<'a> Sums<'a> {
             forwarding: id.id(k.forwarding),
             asn: k.asn.map_or(0, |n| n + 1),
             disposition: id.id(k.disposition),
-            flags: u8::from(k.dkim_aligned) * DKIM + u8::from(k.spf_aligned) * SPF + u8::from(k.dmarc_pass) * PASS,
+            flags: u8::from(k.dkim_aligned) * DKIM
+                + u8::from(k.spf_aligned) * SPF
+                + u8::from(k.dmarc_pass) * PASS,
         }
     }
 
@@ -175,13 +175,19 @@ impl<'a> Sums<'a> {
 /// The key as that rollup has it.
 fn project(k: &Key, rollup: Rollup) -> Key {
     match rollup {
-        Rollup::Daily => {
-            Key { policy_domain: k.policy_domain, disposition: k.disposition, flags: k.flags, ..Key::default() }
-        }
+        Rollup::Daily => Key {
+            policy_domain: k.policy_domain,
+            disposition: k.disposition,
+            flags: k.flags,
+            ..Key::default()
+        },
         Rollup::Senders => Key { org_name: 0, source_ip: 0, header_from: 0, ..*k },
-        Rollup::Reporters => {
-            Key { policy_domain: k.policy_domain, org_name: k.org_name, flags: k.flags & PASS, ..Key::default() }
-        }
+        Rollup::Reporters => Key {
+            policy_domain: k.policy_domain,
+            org_name: k.org_name,
+            flags: k.flags & PASS,
+            ..Key::default()
+        },
         Rollup::Sources => Key { org_name: 0, ..*k },
     }
 }

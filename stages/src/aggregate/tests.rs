@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array, ListArray,
-    StringArray, StructArray, TimestampMicrosecondArray, new_empty_array,
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
+    ListArray, StringArray, StructArray, TimestampMicrosecondArray, new_empty_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Date32Type, Field, Int64Type};
@@ -27,7 +27,16 @@ struct Report {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { id: 1, content: 1, offset: 0, slice: 0, begin: 0, end: 86_399, received_day: 1, messages: &[10, 5] }
+        Self {
+            id: 1,
+            content: 1,
+            offset: 0,
+            slice: 0,
+            begin: 0,
+            end: 86_399,
+            received_day: 1,
+            messages: &[10, 5],
+        }
     }
 }
 
@@ -39,7 +48,9 @@ fn constant(field: &Field, rows: usize) -> ArrayRef {
         DataType::Int64 => Arc::new(Int64Array::from(vec![1; rows])),
         DataType::Float64 => Arc::new(Float64Array::from(vec![0.5; rows])),
         DataType::Boolean => Arc::new(BooleanArray::from(vec![true; rows])),
-        DataType::Timestamp(..) => Arc::new(TimestampMicrosecondArray::from(vec![0; rows]).with_timezone("UTC")),
+        DataType::Timestamp(..) => {
+            Arc::new(TimestampMicrosecondArray::from(vec![0; rows]).with_timezone("UTC"))
+        }
         DataType::List(item) => {
             let offsets = OffsetBuffer::from_lengths(vec![0; rows]);
             let values = new_empty_array(item.data_type());
@@ -139,7 +150,9 @@ impl Outcome {
     fn take(&mut self, message: &Message) {
         let kind = message.headers.iter().find(|h| h.name == header::KIND).unwrap();
         match (message.topic, kind.value.as_slice()) {
-            (topics::DISTINCT, b"rows") => self.rows += ipc::decode(&message.value, &SCHEMA).unwrap().num_rows(),
+            (topics::DISTINCT, b"rows") => {
+                self.rows += ipc::decode(&message.value, &SCHEMA).unwrap().num_rows()
+            }
             (topics::DISTINCT, _) => {
                 let marks = ipc::decode(&message.value, &MARK_SCHEMA).unwrap();
                 for i in 0..marks.num_rows() {
@@ -152,7 +165,8 @@ impl Outcome {
                 let sums = ipc::decode(&message.value, &Rollup::Daily.schema()).unwrap();
                 for i in 0..sums.num_rows() {
                     let day = sums["date"].as_primitive::<Date32Type>().value(i);
-                    *self.days.entry(day).or_default() += sums["messages"].as_primitive::<Int64Type>().value(i);
+                    *self.days.entry(day).or_default() +=
+                        sums["messages"].as_primitive::<Int64Type>().value(i);
                 }
             }
             _ => {}
@@ -213,7 +227,11 @@ fn how_the_input_is_cut_makes_no_difference() {
     let whole = run(&mut Aggregate::default(), &mut Memory::default(), std::slice::from_ref(&reports));
     for size in [1, 3, 17] {
         let batches: Vec<_> = reports.chunks(size).map(<[Report]>::to_vec).collect();
-        assert_eq!(run(&mut Aggregate::default(), &mut Memory::default(), &batches), whole, "{size} at a time");
+        assert_eq!(
+            run(&mut Aggregate::default(), &mut Memory::default(), &batches),
+            whole,
+            "{size} at a time"
+        );
     }
 }
 
@@ -223,7 +241,11 @@ fn what_was_last_seen_before_the_horizon_is_forgotten_and_nothing_else() {
     let mut state = Memory::default();
     let old = Report::default();
     let refreshed = Report { id: 2, ..old };
-    run(&mut stage, &mut state, &[vec![old, refreshed], vec![Report { offset: 5, received_day: 8, ..refreshed }]]);
+    run(
+        &mut stage,
+        &mut state,
+        &[vec![old, refreshed], vec![Report { offset: 5, received_day: 8, ..refreshed }]],
+    );
     let later = Report { id: 3, received_day: 15, ..old };
     run(&mut stage, &mut state, &[vec![later]]);
     let again = [vec![Report { received_day: 15, ..old }], vec![Report { received_day: 15, ..refreshed }]];

@@ -16,7 +16,7 @@ pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
 
 /// A sign of a service: whose, and the text that names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hit {
+pub(super) struct Hit {
     pub(super) service: ServiceId,
     /// Index of the text.
     pub(super) evidence: u32,

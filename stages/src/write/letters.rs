@@ -37,9 +37,10 @@ fn row(record: &Record) -> Result<RecordBatch, Fault> {
     let columns = table.columns.iter().map(|c| -> ArrayRef {
         match c.name {
             "date" => date(record.timestamp),
-            "died_at" => {
-                Arc::new(TimestampMicrosecondArray::from(vec![record.timestamp.saturating_mul(1000)]).with_timezone("UTC"))
-            }
+            "died_at" => Arc::new(
+                TimestampMicrosecondArray::from(vec![record.timestamp.saturating_mul(1000)])
+                    .with_timezone("UTC"),
+            ),
             "letter" => text(&letter_id(record.source.partition, record.offset)),
             "attempts" => {
                 let attempts = record.header(header::ATTEMPTS).and_then(|a| a.parse().ok());
@@ -59,7 +60,10 @@ fn mark(record: &Record, letter: &str) -> Result<RecordBatch, Fault> {
         Column::required("letter", Type::Utf8, "The letter", "dmarcflow"),
         Column::required("state", Type::Utf8, "Its new state", "dmarcflow"),
     ];
-    let died = record.header(DIED).and_then(|d| d.parse().ok()).ok_or_else(|| fault("an act names no letter's time"))?;
+    let died = record
+        .header(DIED)
+        .and_then(|d| d.parse().ok())
+        .ok_or_else(|| fault("an act names no letter's time"))?;
     let state = record.header(header::KIND).unwrap_or(letter_state::DISCARDED);
     let columns = vec![date(died), text(letter), text(state)];
     RecordBatch::try_new(ipc::schema(column::fields(&MARK)), columns).map_err(fault)

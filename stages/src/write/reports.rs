@@ -57,7 +57,8 @@ fn report_rows(batch: &RecordBatch, own: &Own) -> Result<Addition, Fault> {
     });
     let all = RecordBatch::try_new(table.schema(), columns.collect::<Result<_, _>>()?).map_err(fault)?;
     let first: BooleanArray = slice.iter().map(|s| Some(s == Some(0))).collect();
-    let batch = if first.true_count() == rows { all } else { filter_record_batch(&all, &first).map_err(fault)? };
+    let batch =
+        if first.true_count() == rows { all } else { filter_record_batch(&all, &first).map_err(fault)? };
     Ok(Addition { table: table.name, batch, marks: false })
 }
 

@@ -23,10 +23,15 @@ async fn appends_and_marks_never_fail_while_compactions_run_and_nothing_is_lost_
             for n in 0..COMMITS {
                 let seed = writer * 1_000 + n;
                 let batch = rows(reports, [(n % 2, seed), (n % 2, seed + 500)]);
-                let mark = marks((0..n).map(|earlier| (earlier % 2, writer * 1_000 + earlier, 100 + n as i64, false)));
+                let mark = marks(
+                    (0..n).map(|earlier| (earlier % 2, writer * 1_000 + earlier, 100 + n as i64, false)),
+                );
                 let done = committed(lake.commit(reports, vec![batch], vec![mark], &at(&app, n + 1)).await);
                 assert_eq!(done.unmarked, 0);
-                committed(lake.commit(daily, vec![rows(daily, [(0, seed), (1, seed)])], vec![], &at(&app, n + 1)).await);
+                committed(
+                    lake.commit(daily, vec![rows(daily, [(0, seed), (1, seed)])], vec![], &at(&app, n + 1))
+                        .await,
+                );
             }
         }));
     }
@@ -57,7 +62,10 @@ async fn appends_and_marks_never_fail_while_compactions_run_and_nothing_is_lost_
     let last = 100 + COMMITS as i64 - 1;
     let marked = found.column_by_name("copies").unwrap();
     let marked = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(marked.as_ref());
-    assert_eq!(marked.values().iter().filter(|copies| **copies == last).count() as u64, WRITERS * (COMMITS - 1));
+    assert_eq!(
+        marked.values().iter().filter(|copies| **copies == last).count() as u64,
+        WRITERS * (COMMITS - 1)
+    );
     let seeds = (0..WRITERS).flat_map(|writer| (0..COMMITS).map(move |n| writer * 1_000 + n));
     let messages: u64 = seeds.map(|seed| 2 * (seed % 6)).sum();
     assert_eq!(sum(&read(&lake, daily).await, "messages"), messages as i64);
@@ -73,7 +81,9 @@ async fn two_that_commit_the_same_batch_commit_it_once() {
         let lake = Arc::clone(lake);
         tasks.push(tokio::spawn(async move {
             for n in 0..20 {
-                lake.commit(daily, vec![rows(daily, [(0, 5)])], vec![], &at("write/t/0", n + 1)).await.unwrap();
+                lake.commit(daily, vec![rows(daily, [(0, 5)])], vec![], &at("write/t/0", n + 1))
+                    .await
+                    .unwrap();
             }
         }));
     }

@@ -17,7 +17,11 @@ fn cpu() -> Duration {
 
 fn print(what: &str, cpu: Duration, wall: Duration, per: u64, unit: &str) {
     let each = cpu.as_secs_f64() * 1e6 / per as f64;
-    println!("{what:<44} {:>8.1} ms cpu {:>8.1} ms wall {each:>9.2} us cpu a {unit}", cpu.as_secs_f64() * 1e3, wall.as_secs_f64() * 1e3);
+    println!(
+        "{what:<44} {:>8.1} ms cpu {:>8.1} ms wall {each:>9.2} us cpu a {unit}",
+        cpu.as_secs_f64() * 1e3,
+        wall.as_secs_f64() * 1e3
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -26,14 +30,27 @@ async fn cost() {
     for table in TABLES {
         let home = Home::new(&fast()).await;
         for n in 0..3 {
-            let batch = rows(table, (0..365).flat_map(|day| (0..3).map(move |i| (day, day * 3 + i + n * 1095))));
+            let batch =
+                rows(table, (0..365).flat_map(|day| (0..3).map(move |i| (day, day * 3 + i + n * 1095))));
             let (start, wall) = (cpu(), Instant::now());
             let done = committed(home.lake.commit(table, vec![batch], vec![], &at("write/t/0", n + 1)).await);
-            print(&format!("{} 365 days, {} B a file", table.name, done.bytes / 365), cpu() - start, wall.elapsed(), 365, "file");
+            print(
+                &format!("{} 365 days, {} B a file", table.name, done.bytes / 365),
+                cpu() - start,
+                wall.elapsed(),
+                365,
+                "file",
+            );
         }
         let (start, wall) = (cpu(), Instant::now());
         let done = home.lake.compact(table, true).await.unwrap();
-        print(&format!("{} compaction to {}", table.name, done.files_after), cpu() - start, wall.elapsed(), done.files_before as u64, "file");
+        print(
+            &format!("{} compaction to {}", table.name, done.files_after),
+            cpu() - start,
+            wall.elapsed(),
+            done.files_before as u64,
+            "file",
+        );
         let (start, wall) = (cpu(), Instant::now());
         drop(crate::data::open(home.folder.path(), &fast()).await);
         print("  open", cpu() - start, wall.elapsed(), 7, "table");
@@ -43,7 +60,13 @@ async fn cost() {
     let batch = rows(records, (0..200_000).map(|seed| (seed % 3, seed)));
     let (start, wall) = (cpu(), Instant::now());
     let done = committed(home.lake.commit(records, vec![batch], vec![], &at("write/t/0", 1)).await);
-    print(&format!("records 200,000 rows, 3 days, {} B a row", done.bytes / 200_000), cpu() - start, wall.elapsed(), 200_000, "row");
+    print(
+        &format!("records 200,000 rows, 3 days, {} B a row", done.bytes / 200_000),
+        cpu() - start,
+        wall.elapsed(),
+        200_000,
+        "row",
+    );
     let synced = Home::new(&Options::default()).await;
     for days in [1, 4, 365] {
         let batch = rows(records, (0..days).map(|day| (day, day)));

@@ -11,7 +11,8 @@ use crate::data::{Home, at, fast, marks, open, parquet_files, read, rows, table}
 
 const FOLDER: &str = "DMARCFLOW_TEST_LAKE";
 const CRASH: &str = "DMARCFLOW_TEST_CRASH";
-const STEPS: [Step; 5] = [Step::Begin, Step::FileWritten, Step::FilesDurable, Step::EntryWritten, Step::Checkpointed];
+const STEPS: [Step; 5] =
+    [Step::Begin, Step::FileWritten, Step::FilesDurable, Step::EntryWritten, Step::Checkpointed];
 const COMMITS: u64 = 6;
 
 /// What the child does, from wherever an earlier one was stopped.

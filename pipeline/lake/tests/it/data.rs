@@ -48,7 +48,8 @@ pub(crate) fn marks(seeds: impl IntoIterator<Item = (u64, u64, i64, bool)>) -> R
 }
 
 fn decode(schema: SchemaRef, rows: &[Value]) -> RecordBatch {
-    let mut decoder = ReaderBuilder::new(Arc::clone(&schema)).with_batch_size(rows.len().max(1)).build_decoder().unwrap();
+    let mut decoder =
+        ReaderBuilder::new(Arc::clone(&schema)).with_batch_size(rows.len().max(1)).build_decoder().unwrap();
     decoder.serialize(rows).unwrap();
     decoder.flush().unwrap().unwrap_or_else(|| RecordBatch::new_empty(schema))
 }
@@ -87,7 +88,9 @@ fn value(column: &Column, seed: u64) -> Value {
         Type::Hash => json!("00"),
         Type::TextList => json!(["one", "two"]),
         Type::StructList(columns) => {
-            let item = |n: u64| columns.iter().map(|c| (c.name.to_owned(), value(c, seed + n))).collect::<Map<_, _>>();
+            let item = |n: u64| {
+                columns.iter().map(|c| (c.name.to_owned(), value(c, seed + n))).collect::<Map<_, _>>()
+            };
             Value::Array((0..seed % 3).map(|n| Value::Object(item(n + 1))).collect())
         }
     }
@@ -134,7 +137,9 @@ pub(crate) async fn read(lake: &Lake, table: &Table) -> RecordBatch {
     let mut batches = Vec::new();
     for file in parquet_files(&folder.path().join("copy")) {
         let file = std::fs::File::open(file).unwrap();
-        batches.extend(ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap));
+        batches.extend(
+            ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap),
+        );
     }
     match batches.first() {
         Some(first) => concat_batches(&first.schema(), &batches).unwrap(),

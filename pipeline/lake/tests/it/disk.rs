@@ -68,5 +68,8 @@ async fn a_folder_that_is_gone_or_no_folder_is_an_error_with_its_name() {
     let file = folder.path().join("file");
     std::fs::write(&file, "not a folder").unwrap();
     let refused = dmarcflow_lake::Lake::open(file.to_str().unwrap(), &fast()).await.err().unwrap();
-    assert!(matches!(&refused, LakeError::Location { location, .. } if location.ends_with("file")), "{refused}");
+    assert!(
+        matches!(&refused, LakeError::Location { location, .. } if location.ends_with("file")),
+        "{refused}"
+    );
 }

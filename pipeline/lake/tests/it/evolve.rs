@@ -22,7 +22,9 @@ async fn reopen(home: &Home, table: Table) -> Result<Lake, LakeError> {
 async fn new_columns_that_may_be_absent_are_added_also_nested_and_old_rows_read_on() {
     let home = Home::new(&fast()).await;
     let records = table("records");
-    committed(home.lake.commit(records, vec![rows(records, [(0, 1), (0, 2)])], vec![], &at("write/t/0", 1)).await);
+    committed(
+        home.lake.commit(records, vec![rows(records, [(0, 1), (0, 2)])], vec![], &at("write/t/0", 1)).await,
+    );
     let newer = changed(records, |columns| {
         columns.push(Column::optional("tls", Type::Utf8, "meaning", "source"));
         let dkim = columns.iter_mut().find(|column| column.name == "dkim").unwrap();
@@ -47,7 +49,8 @@ async fn new_columns_that_may_be_absent_are_added_also_nested_and_old_rows_read_
 async fn other_differences_are_refused_with_table_column_and_remedy() {
     let home = Home::new(&fast()).await;
     let daily = table("daily");
-    let required = changed(daily, |columns| columns.insert(1, Column::required("tenant", Type::Utf8, "m", "s")));
+    let required =
+        changed(daily, |columns| columns.insert(1, Column::required("tenant", Type::Utf8, "m", "s")));
     let retyped = changed(daily, |columns| columns[1].r#type = Type::Int64);
     let optional = changed(daily, |columns| columns[1].nullable = true);
     let without = changed(daily, |columns| {

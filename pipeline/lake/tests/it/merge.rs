@@ -29,7 +29,10 @@ async fn any_batching_gives_equal_tables_row_for_row() {
             home.lake.compact(table, true).await.unwrap();
             let again = home.lake.compact(table, true).await.unwrap();
             assert_eq!(again, Compaction::default(), "{}: a second compaction finds nothing", table.name);
-            assert_eq!(home.lake.stats().await.unwrap().iter().find(|s| s.table == table.name).unwrap().files, 5);
+            assert_eq!(
+                home.lake.stats().await.unwrap().iter().find(|s| s.table == table.name).unwrap().files,
+                5
+            );
             tables.push(read(&home.lake, table).await);
         }
         assert!(tables[0].num_rows() >= 20, "{}", table.name);
@@ -78,7 +81,8 @@ async fn files_too_large_for_memory_are_merged_as_a_stream_to_the_same_rows() {
             let home = Home::new(&fast()).await;
             for n in 0..commits {
                 // Some seeds come twice, in different commits: sums go on across files.
-                let seeds = (0..50_000).filter(|seed| seed % commits == n).map(|seed| (0, seed * 31 % 45_000));
+                let seeds =
+                    (0..50_000).filter(|seed| seed % commits == n).map(|seed| (0, seed * 31 % 45_000));
                 let batch = rows(table, seeds);
                 committed(home.lake.commit(table, vec![batch], vec![], &at("write/t/0", n + 1)).await);
             }
@@ -103,7 +107,9 @@ async fn marks_change_rows_of_the_same_commit_and_of_earlier_ones() {
     let done = committed(home.lake.commit(reports, vec![batch], vec![mark], &at("write/t/0", 1)).await);
     assert_eq!((done.marked, done.unmarked, done.files), (1, 0, 2));
     let mark = marks([(0, 2, 80, false), (1, 3, 90, true), (1, 99, 5, true), (7, 1, 5, true)]);
-    let done = committed(home.lake.commit(reports, vec![rows(reports, [(0, 4)])], vec![mark], &at("write/t/0", 2)).await);
+    let done = committed(
+        home.lake.commit(reports, vec![rows(reports, [(0, 4)])], vec![mark], &at("write/t/0", 2)).await,
+    );
     assert_eq!((done.marked, done.unmarked, done.rows, done.files), (2, 2, 1, 3));
     home.lake.compact(reports, true).await.unwrap();
     let after = read(&home.lake, reports).await;
@@ -123,7 +129,9 @@ async fn a_mark_finds_its_row_in_a_large_file_by_its_bloom_filter() {
         committed(home.lake.commit(reports, vec![batch], vec![], &at("write/t/0", n + 1)).await);
     }
     let before = parquet_files(home.folder.path());
-    let done = committed(home.lake.commit(reports, vec![], vec![marks([(0, 4_321, 1_000, true)])], &at("write/t/0", 9)).await);
+    let done = committed(
+        home.lake.commit(reports, vec![], vec![marks([(0, 4_321, 1_000, true)])], &at("write/t/0", 9)).await,
+    );
     assert_eq!((done.marked, done.files), (1, 1), "one of three files is rewritten");
     assert_eq!(parquet_files(home.folder.path()).len(), before.len() + 1);
     let after = read(&home.lake, reports).await;
@@ -137,7 +145,10 @@ async fn marks_of_sort_columns_and_of_unknown_ones_are_refused() {
     let row = rows(reports, [(0, 1)]);
     let sorted = row.project(&[0, 1, row.schema().index_of("policy_domain").unwrap()]).unwrap();
     let refused = home.lake.commit(reports, vec![], vec![sorted], &[]).await.unwrap_err();
-    assert!(matches!(&refused, LakeError::Rows { .. }) && refused.to_string().contains("`policy_domain`"), "{refused}");
+    assert!(
+        matches!(&refused, LakeError::Rows { .. }) && refused.to_string().contains("`policy_domain`"),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +156,9 @@ async fn compaction_leaves_few_files_alone_and_joins_many() {
     let home = Home::new(&fast()).await;
     let records = table("records");
     for n in 0..7 {
-        committed(home.lake.commit(records, vec![rows(records, [(0, n)])], vec![], &at("write/t/0", n + 1)).await);
+        committed(
+            home.lake.commit(records, vec![rows(records, [(0, n)])], vec![], &at("write/t/0", n + 1)).await,
+        );
     }
     assert_eq!(home.lake.compact(records, false).await.unwrap(), Compaction::default());
     committed(home.lake.commit(records, vec![rows(records, [(0, 7)])], vec![], &at("write/t/0", 8)).await);
@@ -159,7 +172,9 @@ async fn vacuum_removes_replaced_files_and_orphans_outside_the_window_only() {
     let home = Home::new(&fast()).await;
     let daily = table("daily");
     for n in 0..3 {
-        committed(home.lake.commit(daily, vec![rows(daily, [(0, n)])], vec![], &at("write/t/0", n + 1)).await);
+        committed(
+            home.lake.commit(daily, vec![rows(daily, [(0, n)])], vec![], &at("write/t/0", n + 1)).await,
+        );
     }
     home.lake.compact(daily, true).await.unwrap();
     let orphan = home.folder.path().join("daily/date=2024-01-01/part-orphan.parquet");
@@ -168,7 +183,8 @@ async fn vacuum_removes_replaced_files_and_orphans_outside_the_window_only() {
     assert_eq!(parquet_files(home.folder.path()).len(), 5);
     assert_eq!(home.lake.vacuum(daily, Duration::ZERO).await.unwrap(), 4);
     assert_eq!(parquet_files(home.folder.path()).len(), 1);
-    let done = committed(home.lake.commit(daily, vec![rows(daily, [(0, 9)])], vec![], &at("write/t/0", 4)).await);
+    let done =
+        committed(home.lake.commit(daily, vec![rows(daily, [(0, 9)])], vec![], &at("write/t/0", 4)).await);
     assert!(done.version > 4, "the vacuum's own entries are followed");
     assert_eq!(open(home.folder.path(), &fast()).await.position(daily, "write/t/0").await.unwrap(), Some(4));
 }

@@ -108,7 +108,9 @@ fn options(address: SocketAddr) -> Options {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn commits_marks_compaction_and_writers_at_once_work_on_an_s3_server() {
     let Some(server) = Server::start().await else {
-        return skip("python with moto[server], an S3 server, is not here (DMARCFLOW_PYTHON names the interpreter)");
+        return skip(
+            "python with moto[server], an S3 server, is not here (DMARCFLOW_PYTHON names the interpreter)",
+        );
     };
     let url = "s3://lake-bucket/some/prefix";
     let options = options(server.address);
@@ -134,7 +136,8 @@ async fn commits_marks_compaction_and_writers_at_once_work_on_an_s3_server() {
     assert_eq!(first.compact(daily, true).await.unwrap().partitions, 2);
     assert_eq!(sum(&read(&first, daily).await, "messages"), 3 * 5 * 2 * 5);
     committed(first.commit(reports, vec![rows(reports, [(0, 1)])], vec![], &at("write/t/0", 1)).await);
-    let marked = committed(first.commit(reports, vec![], vec![marks([(0, 1, 9, true)])], &at("write/t/0", 2)).await);
+    let marked =
+        committed(first.commit(reports, vec![], vec![marks([(0, 1, 9, true)])], &at("write/t/0", 2)).await);
     assert_eq!(marked.marked, 1);
     assert_eq!(first.vacuum(reports, Duration::ZERO).await.unwrap(), 1);
     let reopened = Lake::open_tables(url, &options, &tables).await.unwrap();
@@ -145,7 +148,9 @@ async fn commits_marks_compaction_and_writers_at_once_work_on_an_s3_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_is_away_is_an_error_that_passes() {
     let Some(server) = Server::start().await else {
-        return skip("python with moto[server], an S3 server, is not here (DMARCFLOW_PYTHON names the interpreter)");
+        return skip(
+            "python with moto[server], an S3 server, is not here (DMARCFLOW_PYTHON names the interpreter)",
+        );
     };
     let way = Way::to(server.address).await;
     let daily = table("daily");
@@ -153,7 +158,8 @@ async fn a_server_that_is_away_is_an_error_that_passes() {
     committed(lake.commit(daily, vec![rows(daily, [(0, 5)])], vec![], &at("write/t/0", 1)).await);
     way.cut.send_replace(true);
     for _ in 0..2 {
-        let away = lake.commit(daily, vec![rows(daily, [(0, 5)])], vec![], &at("write/t/0", 2)).await.unwrap_err();
+        let away =
+            lake.commit(daily, vec![rows(daily, [(0, 5)])], vec![], &at("write/t/0", 2)).await.unwrap_err();
         assert!(matches!(away, LakeError::Away { .. }) && away.is_transient(), "{away}");
     }
     way.cut.send_replace(false);
@@ -164,9 +170,12 @@ async fn a_server_that_is_away_is_an_error_that_passes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_or_a_missing_bucket_do_not_look_like_a_store_that_is_away() {
     let Some(server) = Server::start().await else {
-        return skip("python with moto[server], an S3 server, is not here (DMARCFLOW_PYTHON names the interpreter)");
+        return skip(
+            "python with moto[server], an S3 server, is not here (DMARCFLOW_PYTHON names the interpreter)",
+        );
     };
-    let missing = Lake::open_tables("s3://no-such-bucket/x", &options(server.address), &[*table("daily")]).await;
+    let missing =
+        Lake::open_tables("s3://no-such-bucket/x", &options(server.address), &[*table("daily")]).await;
     let error = missing.err().unwrap();
     assert!(!error.is_transient(), "{error}");
 }

@@ -84,10 +84,14 @@ impl Disk {
                 other => failed(&other),
             })?;
         let mut fixed = HashMap::new();
-        for (space, name) in
-            [(Space::Offsets, "offsets"), (Space::State, "state"), (Space::Ledger, "ledger"), (Space::Meta, "meta")]
-        {
-            let keyspace = database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(TOPIC_MEMTABLE));
+        for (space, name) in [
+            (Space::Offsets, "offsets"),
+            (Space::State, "state"),
+            (Space::Ledger, "ledger"),
+            (Space::Meta, "meta"),
+        ] {
+            let keyspace = database
+                .keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(TOPIC_MEMTABLE));
             fixed.insert(space, keyspace.map_err(|e| failed(&e))?);
         }
         let reserve = Reserve::new(path, settings.reserve_bytes);
@@ -96,7 +100,9 @@ impl Disk {
 
     fn keyspace(&self, space: Space) -> Result<Keyspace, LogError> {
         let found = match space {
-            Space::Topic(name) => self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned(),
+            Space::Topic(name) => {
+                self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+            }
             fixed => self.fixed.get(&fixed).cloned(),
         };
         found.ok_or_else(|| LogError::Storage(format!("{space:?} is not open")))

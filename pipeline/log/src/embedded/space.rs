@@ -27,7 +27,8 @@ impl Reserve {
 
     /// Allows a write of that many bytes, or refuses it because the reserve would be touched.
     pub(super) fn check(&self, bytes: u64) -> Result<(), LogError> {
-        let taken = self.allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        let taken =
+            self.allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
         if taken.is_ok() {
             return Ok(());
         }

@@ -30,10 +30,12 @@ fn the_contract_holds_on_disk() {
 fn what_was_written_is_there_after_opening_again() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.append(vec![Message::new("in", *b"k", vec![1; 100_000]), Message::new("in", *b"k", vec![2])], None).unwrap();
+    log.append(vec![Message::new("in", *b"k", vec![1; 100_000]), Message::new("in", *b"k", vec![2])], None)
+        .unwrap();
     let mut consumer = log.consumer("g", "in").unwrap();
     let first = consumer.poll(PollLimits { records: 1, bytes: 1 }, Duration::ZERO).unwrap().remove(0);
-    let state = StateChange { partition: first.source.partition, key: b"s".to_vec(), value: Some(b"1".to_vec()) };
+    let state =
+        StateChange { partition: first.source.partition, key: b"s".to_vec(), value: Some(b"1".to_vec()) };
     let offsets = vec![(first.source.clone(), 1)];
     consumer.commit(Transaction { messages: Vec::new(), offsets, state: vec![state] }).unwrap();
     let size = log.size(&first.source).unwrap();
@@ -75,7 +77,10 @@ fn work_until_killed(path: &Path) {
         let records = consumer.poll(MANY, Duration::ZERO).unwrap();
         let Some(last) = records.last() else { continue };
         let partition = last.source.partition;
-        let before = consumer.state(partition, b"count").unwrap().map_or(0, |b| u64::from_be_bytes(b.try_into().unwrap()));
+        let before = consumer
+            .state(partition, b"count")
+            .unwrap()
+            .map_or(0, |b| u64::from_be_bytes(b.try_into().unwrap()));
         let count = (before + records.len() as u64).to_be_bytes().to_vec();
         let transaction = Transaction {
             messages: records.iter().map(|r| Message::new("out", r.key.to_vec(), r.value.to_vec())).collect(),
@@ -114,7 +119,8 @@ fn killed_at_any_moment_outputs_offsets_and_state_agree() {
             let partition = TopicPartition::new("in", p);
             out += log.watermarks(&TopicPartition::new("out", p)).unwrap().high;
             offsets += log.watermarks(&partition).unwrap().high - lag(&log, "g", "in").unwrap()[p as usize].1;
-            count += consumer.state(p, b"count").unwrap().map_or(0, |b| u64::from_be_bytes(b.try_into().unwrap()));
+            count +=
+                consumer.state(p, b"count").unwrap().map_or(0, |b| u64::from_be_bytes(b.try_into().unwrap()));
             let kept = log.read(&partition, 0, MANY).unwrap();
             assert!((0..).zip(&kept).all(|(offset, r)| r.offset == offset), "no gap");
         }
