@@ -74,16 +74,9 @@ pub struct Topology {
 }
 
 impl Topology {
-    fn new(partitions: u32) -> Self {
+    /// Nothing yet; every topic is to have this many partitions.
+    pub fn new(partitions: u32) -> Self {
         Self { partitions, topics: Vec::new(), stages: Vec::new(), tables: Vec::new() }
-    }
-
-    /// Topics and nothing else, for tests of the runner.
-    #[cfg(test)]
-    pub(crate) fn of(topics: impl IntoIterator<Item = TopicSpec>) -> Self {
-        let mut topology = Self::new(1);
-        topology.topics.extend(topics.into_iter().map(|spec| (spec, Keep::AsConfigured)));
-        topology
     }
 
     /// The topics, as the log is to make them.
@@ -91,12 +84,12 @@ impl Topology {
         self.topics.iter().map(|(spec, _)| spec.clone()).collect()
     }
 
-    fn topic(mut self, name: &'static str, keep: Keep) -> Self {
+    pub fn topic(mut self, name: &'static str, keep: Keep) -> Self {
         self.topics.push((TopicSpec { name, partitions: self.partitions, large_values: true }, keep));
         self
     }
 
-    fn stage<S: Stage + 'static>(
+    pub fn stage<S: Stage + 'static>(
         mut self,
         input: &'static str,
         workers: usize,
@@ -107,7 +100,7 @@ impl Topology {
         self
     }
 
-    fn tables(mut self, topic: &'static str) -> Self {
+    pub fn tables(mut self, topic: &'static str) -> Self {
         self.tables.push(topic);
         self
     }

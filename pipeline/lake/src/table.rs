@@ -270,6 +270,8 @@ impl Handle {
         if !version.is_multiple_of(self.options.checkpoint_every.max(1)) {
             return;
         }
+        // By now most positions that will be asked for were; the others are worth reading the log anew.
+        self.known.lock().await.base = None;
         if let Err(error) = self.write_checkpoint().await {
             tracing::warn!(table = self.spec.name, version, %error, "no checkpoint of the table's log could be written");
         }

@@ -1,6 +1,7 @@
 //! The log over a store: offsets, groups, transactions, waiting and trimming, once for every store.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -143,9 +144,10 @@ impl<S: Store> Log for Core<S> {
         let mut writes = Vec::new();
         for (p, span) in (0..).zip(&spans) {
             let of = (group.to_owned(), TopicPartition::new(topic, p));
-            if !state.offsets.contains_key(&of) {
-                writes.push(offset_write(&of.0, &of.1, span.low));
-                state.offsets.insert(of, span.low);
+            if let Entry::Vacant(place) = state.offsets.entry(of) {
+                let (group, partition) = place.key();
+                writes.push(offset_write(group, partition, span.low));
+                place.insert(span.low);
             }
         }
         self.shared.store.apply(writes)?;

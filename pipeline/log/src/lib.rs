@@ -34,6 +34,7 @@ use dmarcflow_schemas::{Message, Record, TopicPartition};
 pub use crate::core::Core;
 pub use embedded::EmbeddedLog;
 pub use memory::MemoryLog;
+pub use store::Pair;
 
 /// A topic and what the log needs to know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,7 +187,7 @@ pub trait Consumer: Send {
     fn state(&self, partition: u32, key: &[u8]) -> Result<Option<Vec<u8>>, LogError>;
 
     /// State keys of the group in a partition that begin with `prefix`, in order, `limit` at most.
-    fn scan(&self, partition: u32, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LogError>;
+    fn scan(&self, partition: u32, prefix: &[u8], limit: usize) -> Result<Vec<Pair>, LogError>;
 
     /// Commits outputs, offsets and state as one.
     fn commit(&mut self, transaction: Transaction) -> Result<(), LogError>;

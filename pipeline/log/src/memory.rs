@@ -13,7 +13,9 @@ pub type MemoryLog = Core<Memory>;
 
 /// Ordered maps.
 #[derive(Debug, Default)]
-pub struct Memory(RwLock<BTreeMap<(Space, Vec<u8>), Vec<u8>>>);
+pub struct Memory(RwLock<Map>);
+
+type Map = BTreeMap<(Space, Vec<u8>), Vec<u8>>;
 
 impl MemoryLog {
     /// An empty log.

@@ -3,13 +3,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dmarcflow_lake::{Lake, Options};
-use dmarcflow_log::{Log, MemoryLog, PollLimits, TopicSpec};
+use dmarcflow_log::{Log, MemoryLog, PollLimits};
 use dmarcflow_schemas::message::header;
 use dmarcflow_schemas::{Message, Record, TopicPartition};
 use dmarcflow_stages::{Fault, Output, Stage, State, topics};
 
 use super::*;
-use crate::topology::{StageSpec, Topology};
+use crate::topology::{Keep, Topology};
 
 /// Copies to another topic; some records it cannot bear.
 struct Copy {
@@ -50,19 +50,14 @@ async fn one_poison_record_never_blocks_its_neighbours() {
     let dir = tempfile::tempdir().unwrap();
     let lake = Arc::new(Lake::open(dir.path().to_str().unwrap(), &Options::default()).await.unwrap());
     let log: Arc<dyn Log> = Arc::new(MemoryLog::new().unwrap());
-    let spec = |name| TopicSpec { name, partitions: 1, large_values: false };
     let transient = Arc::new(AtomicU32::new(0));
     let made = Arc::clone(&transient);
-    let topology = Topology {
-        stages: vec![StageSpec {
-            input: topics::RAW,
-            outputs: &[topics::PARSED],
-            workers: 2,
-            make: Box::new(move || Box::new(Copy { transient: Arc::clone(&made) })),
-        }],
-        tables: vec![topics::DEAD_LETTERS],
-        ..Topology::of([spec(topics::RAW), spec(topics::PARSED), spec(topics::DEAD_LETTERS)])
-    };
+    let topology = Topology::new(1)
+        .topic(topics::RAW, Keep::AsConfigured)
+        .topic(topics::PARSED, Keep::AsConfigured)
+        .topic(topics::DEAD_LETTERS, Keep::AsConfigured)
+        .stage(topics::RAW, 2, &[topics::PARSED], move || Copy { transient: Arc::clone(&made) })
+        .tables(topics::DEAD_LETTERS);
     log.create_topics(&topology.specs()).unwrap();
     let values: [&[u8]; 7] = [b"1", b"poison", b"2", b"panic", b"transient", b"3", b"4"];
     let messages =

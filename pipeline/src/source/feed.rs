@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use dmarcflow_log::{Ledger, Log, LogError};
+use dmarcflow_log::{Ledger, Log, LogError, Pair};
 use dmarcflow_schemas::Message;
 use dmarcflow_schemas::message::header;
 use dmarcflow_stages::topics::{DEAD_LETTERS, RAW};
@@ -39,7 +39,7 @@ pub struct Fed {
 pub struct Feeder {
     log: Arc<dyn Log>,
     pending: Vec<Message>,
-    entries: Vec<(Vec<u8>, Vec<u8>)>,
+    entries: Vec<Pair>,
     keys: HashSet<[u8; 16]>,
     bytes: usize,
     fed: Fed,

@@ -20,21 +20,21 @@ const TABLES: &[(&str, &str)] = &[
 ];
 
 /// A data folder that goes away with the test.
-pub struct Deployment {
+pub(crate) struct Deployment {
     pub dir: tempfile::TempDir,
 }
 
 impl Deployment {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
     /// The program with this data folder.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dmarcflow"));
         command.args(args).arg("--data").arg(self.data()).stdin(Stdio::null());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DMARCFLOW_")) {
@@ -44,37 +44,37 @@ impl Deployment {
     }
 
     /// Runs the program to its end.
-    pub fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
     /// Runs the program, which must succeed; what it printed.
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {}\n{}", text(&output.stdout), text(&output.stderr));
         text(&output.stdout)
     }
 
-    pub fn ingest(&self, paths: &[&Path]) -> String {
+    pub(crate) fn ingest(&self, paths: &[&Path]) -> String {
         let mut args = vec!["ingest", "--quiet"];
         args.extend(paths.iter().map(|p| p.to_str().unwrap()));
         self.ok(&args)
     }
 
     /// The rows of a query.
-    pub fn rows(&self, query: &str) -> Vec<serde_json::Value> {
+    pub(crate) fn rows(&self, query: &str) -> Vec<serde_json::Value> {
         serde_json::from_str(&self.ok(&["sql", "--format", "json", query])).unwrap()
     }
 
     /// The one number that a query gives.
-    pub fn number(&self, query: &str) -> i64 {
+    pub(crate) fn number(&self, query: &str) -> i64 {
         let rows = self.rows(query);
         let row = rows[0].as_object().unwrap();
         row.values().next().unwrap().as_i64().unwrap_or_default()
     }
 
     /// Every table's rows as sorted lines.
-    pub fn tables(&self) -> BTreeMap<&'static str, Vec<String>> {
+    pub(crate) fn tables(&self) -> BTreeMap<&'static str, Vec<String>> {
         TABLES
             .iter()
             .map(|(table, columns)| {
@@ -88,7 +88,7 @@ impl Deployment {
 }
 
 /// Says which table differs and shows a line of it.
-pub fn assert_same(a: &BTreeMap<&str, Vec<String>>, b: &BTreeMap<&str, Vec<String>>, what: &str) {
+pub(crate) fn assert_same(a: &BTreeMap<&str, Vec<String>>, b: &BTreeMap<&str, Vec<String>>, what: &str) {
     for (table, lines) in a {
         let other = &b[table];
         let first = lines.iter().zip(other).find(|(x, y)| x != y);
@@ -102,12 +102,12 @@ pub fn assert_same(a: &BTreeMap<&str, Vec<String>>, b: &BTreeMap<&str, Vec<Strin
     }
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A seeded world of reports in a folder: plain files, compressed ones, mails.
-pub fn world(reports: u64, seed: u64) -> tempfile::TempDir {
+pub(crate) fn world(reports: u64, seed: u64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let deployment = Deployment::new();
     let folder = dir.path().join("world");
@@ -123,7 +123,7 @@ pub fn world(reports: u64, seed: u64) -> tempfile::TempDir {
 }
 
 /// The reports that other people collected, where they are.
-pub fn shared_corpus() -> Option<PathBuf> {
+pub(crate) fn shared_corpus() -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
     if path.is_dir() {
         return Some(path);
@@ -133,12 +133,12 @@ pub fn shared_corpus() -> Option<PathBuf> {
 }
 
 /// Whether long forms were asked for with `DMARCFLOW_LONG=1`.
-pub fn long() -> bool {
+pub(crate) fn long() -> bool {
     std::env::var("DMARCFLOW_LONG").is_ok_and(|v| v == "1")
 }
 
 /// A repeatable number below `n`: the `i`-th of a seed.
-pub fn random(seed: u64, i: u64, n: u64) -> u64 {
+pub(crate) fn random(seed: u64, i: u64, n: u64) -> u64 {
     let mut x = seed.wrapping_add(i.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

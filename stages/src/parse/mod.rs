@@ -12,8 +12,10 @@
 
 mod batch;
 mod columns;
+mod content;
 mod encoding;
 mod failure;
+mod fields;
 mod gzip;
 mod identity;
 mod limits;
@@ -21,6 +23,7 @@ mod mail;
 mod mbox;
 mod model;
 mod names;
+mod record;
 mod repairs;
 mod report;
 mod roots;
