@@ -119,7 +119,7 @@ mod tests {
         let mut counts = [0u32; 8];
         keys.for_each(|key| counts[partition_of(key.as_bytes(), 8) as usize] += 1);
         assert!(counts.iter().all(|n| (80..180).contains(n)), "{counts:?}");
-        assert_eq!(partition_of(b"example.com", 8), 5);
+        assert_eq!(partition_of(b"example.com", 8), 3, "as any XXH3 says");
         assert_eq!(partition_of(b"example.com", 0), 0);
     }
 

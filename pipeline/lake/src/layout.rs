@@ -59,10 +59,12 @@ impl Size {
     const SMALL_ROWS: usize = 16 * 1024;
 
     fn of(rows: usize) -> Self {
-        match rows {
-            ..=Self::TINY_ROWS => Self::Tiny,
-            ..=Self::SMALL_ROWS => Self::Small,
-            _ => Self::Large,
+        if rows <= Self::TINY_ROWS {
+            Self::Tiny
+        } else if rows <= Self::SMALL_ROWS {
+            Self::Small
+        } else {
+            Self::Large
         }
     }
 }

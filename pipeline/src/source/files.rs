@@ -58,7 +58,8 @@ impl Walk {
         for name in names {
             let hidden =
                 name.as_encoded_bytes().first() == Some(&b'.') && !path.join(&name).join("cur").is_dir();
-            if !hidden && !(maildir && name == "tmp") {
+            let unfinished = maildir && name == "tmp";
+            if !hidden && !unfinished {
                 self.below(&path.join(name), each)?;
             }
         }

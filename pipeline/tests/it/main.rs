@@ -1,4 +1,5 @@
 //! The program, run as a person runs it: once, twice, killed, starved of disk, fed with rubbish.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod commands;
 mod corpus;

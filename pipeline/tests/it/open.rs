@@ -14,10 +14,10 @@ print('deltalake', len(total), sum(total.to_pylist()))
 frame = polars.read_delta(lake + '/records')
 print('polars', frame.height, frame['messages'].sum())
 rows, messages = duckdb.sql(f'''SELECT count(*), sum(messages) FROM
-    read_parquet('{export}/records/**/*.parquet', hive_partitioning = true)''').fetchone()
+    read_parquet('{export}/records/**/*.parquet', hive_partitioning = true)''').fetchall()[0]
 print('duckdb', rows, messages)
 passed = duckdb.sql(f'''SELECT sum(messages) FROM read_parquet('{export}/daily/**/*.parquet', hive_partitioning = true)
-    WHERE dmarc_pass AND date >= DATE '1970-01-01' ''').fetchone()[0]
+    WHERE dmarc_pass AND date >= DATE '1970-01-01' ''').fetchall()[0][0]
 print('passed', passed)
 ";
 

@@ -24,7 +24,7 @@ fn hostile(n: usize, random: &mut Lcg) -> Vec<u8> {
     match n % 25 {
         0 => gzip(&vec![0; 100_000]),
         1 => gzip(&gzip(&vec![b'<'; 100_000])),
-        2 => zip(&[("a.xml", &vec![b' '; 100_000]), ("b.xml", good[..300].as_bytes())]),
+        2 => zip(&[("a.xml", &vec![b' '; 100_000]), ("b.xml", &good.as_bytes()[..300])]),
         3 => (0..30).fold(good.into_bytes(), |bytes, _| gzip(&bytes)),
         4 => (0..20).fold(good.into_bytes(), |bytes, _| zip(&[("z", &bytes)])),
         5 => inside("<a>".repeat(size)),
@@ -44,9 +44,7 @@ fn hostile(n: usize, random: &mut Lcg) -> Vec<u8> {
         14 => {
             let mut archive = zip(&[("a.xml", good.as_bytes()), ("b.xml", good.as_bytes())]);
             let end = archive.len();
-            for at in end - 22..end {
-                archive[at] = random.next(256) as u8;
-            }
+            archive[end - 22..].fill_with(|| random.next(256) as u8);
             archive.splice(end - 22..end - 18, *b"PK\x05\x06");
             archive
         }

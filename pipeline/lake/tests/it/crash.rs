@@ -78,7 +78,7 @@ async fn dying_at_every_step_of_every_commit_loses_and_doubles_nothing() {
     let expected = (read(&undisturbed.lake, reports).await, read(&undisturbed.lake, daily).await);
     assert_eq!(expected.0.num_rows() as u64, COMMITS * 2);
     let mut deaths = 0;
-    for step in 0..STEPS.len() {
+    for (step, named) in STEPS.iter().enumerate() {
         // The same data folder through a whole series of deaths, each at the next occurrence of the step.
         let folder = tempfile::tempdir().unwrap();
         let mut nth = 1;
@@ -91,8 +91,8 @@ async fn dying_at_every_step_of_every_commit_loses_and_doubles_nothing() {
         let lake = open(folder.path(), &options()).await;
         lake.compact(reports, true).await.unwrap();
         lake.compact(daily, true).await.unwrap();
-        assert!(read(&lake, reports).await == expected.0, "reports, after deaths at {:?}", STEPS[step]);
-        assert!(read(&lake, daily).await == expected.1, "daily, after deaths at {:?}", STEPS[step]);
+        assert!(read(&lake, reports).await == expected.0, "reports, after deaths at {named:?}");
+        assert!(read(&lake, daily).await == expected.1, "daily, after deaths at {named:?}");
         for table in [reports, daily] {
             lake.vacuum(table, Duration::ZERO).await.unwrap();
         }

@@ -1,4 +1,5 @@
 //! What the lake promises, shown over real tables on disk, on a full disk, and on an S3 server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod concurrent;
 mod cost;
