@@ -115,6 +115,20 @@ fn time(seconds: i64) -> String {
     format!("{:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60)
 }
 
+/// The days of a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub first: Day,
+    pub last: Day,
+}
+
+impl Span {
+    /// The day at a share of the span: 0 is its first day, 1 its last.
+    pub fn at(self, share: f64) -> Day {
+        self.first.plus((f64::from(self.last.0 - self.first.0) * share) as i32)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::address::Pool;
 use crate::prng::Rng;
 use crate::prng::{key, mix};
-use crate::report::{Disposition, Name, Outcome, Policy, Reason, Record, Signature, Spf, aligned};
-use crate::reporter::Reporter;
+use crate::report::{Disposition, Name, Outcome, Policy, Record, Signature, Spf, aligned};
+use crate::reporter::{Reason, Reporter};
 use crate::services::{Also, MailFrom, STEADY, Selector, Service, Week};
 
 /// What sends the messages.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::prng::Rng;
 use crate::quirk::Quirk;
-use crate::reporter::{IdStyle, Reporter};
+use crate::reporter::{IdStyle, Reason, Reporter};
 
 /// A domain or another short text that many records share.
 pub type Name = Arc<str>;
@@ -102,13 +102,6 @@ pub struct Signature {
 pub struct Spf {
     pub domain: Name,
     pub outcome: Outcome,
-}
-
-/// Why a receiver did not do what the policy asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reason {
-    pub kind: &'static str,
-    pub comment: &'static str,
 }
 
 /// A row of a report.

@@ -3,7 +3,13 @@
 use crate::calendar::{Day, SECONDS};
 use crate::dialect::{self, Dialect};
 use crate::prng::Rng;
-use crate::report::Reason;
+
+/// Why a receiver did not do what the policy asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reason {
+    pub kind: &'static str,
+    pub comment: &'static str,
+}
 
 /// A receiver that sends reports.
 #[derive(Debug)]

@@ -3,12 +3,12 @@
 //! A new kind of scenario is one more variant of [`Kind`] and its arm in [`Scenario::shape`].
 
 use crate::address::{Net, Pool};
-use crate::calendar::Day;
+use crate::calendar::{Day, Span};
 use crate::customer::Customer;
 use crate::flow::{Flow, Origin};
-use crate::prng::{key, mix};
+use crate::prng::{Rng, key, mix};
 use crate::report::Outcome;
-use crate::services::{HOSTILE, Service};
+use crate::services::{HOSTILE, MAILCHIMP, Service, ZENDESK};
 
 /// What happens.
 #[derive(Debug, Clone)]
@@ -106,4 +106,46 @@ impl Scenario {
             }
         }
     }
+}
+
+/// What happens in a world where nothing else is asked for.
+pub(crate) fn story(customers: &[Customer], seed: u64, span: Span) -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for (index, customer) in customers.iter().enumerate() {
+        let mut add = |kind, from, to| {
+            all.push(Scenario { kind, customer: index, first: span.at(from), last: span.at(to) });
+        };
+        let mut rng = Rng::of(seed, &[key("scenario"), index as u64]);
+        match index {
+            0 => add(Kind::DkimBreak { service: &MAILCHIMP, share: 1.0 }, 0.6, 1.0),
+            1 => add(
+                Kind::SpoofingCampaign { strength: 1.6, addresses: 400, countries: vec![0, 1, 2, 3, 9] },
+                0.5,
+                0.78,
+            ),
+            2 => add(Kind::NeverSetUp { service: &ZENDESK }, 0.0, 1.0),
+            3 => {}
+            _ if rng.chance(0.15) => {
+                let countries =
+                    (0..rng.between(3, 7)).map(|_| rng.below(HOSTILE.len() as u64) as usize).collect();
+                let kind = Kind::SpoofingCampaign {
+                    strength: 0.2 + 3.0 * rng.unit(),
+                    addresses: rng.between(40, 900),
+                    countries,
+                };
+                let from = 0.8 * rng.unit();
+                add(kind, from, (from + 0.05 + 0.2 * rng.unit()).min(1.0));
+            }
+            _ if rng.chance(0.3) => {
+                let Some(service) = customer.some_service(&mut rng) else { continue };
+                let from = 0.2 + 0.7 * rng.unit();
+                match rng.below(3) {
+                    0 => add(Kind::NeverSetUp { service }, 0.0, 1.0),
+                    n => add(Kind::DkimBreak { service, share: if n == 1 { 1.0 } else { 0.4 } }, from, 1.0),
+                }
+            }
+            _ => {}
+        }
+    }
+    all
 }

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use crate::calendar::Day;
+use crate::calendar::{Day, Span};
 use crate::customer::{self, Customer};
 use crate::flow::{Flow, Origin, Seen};
 use crate::prng::{Rng, exp_minus, key, mix};
 use crate::quirk::Quirk;
 use crate::report::{Record, Report};
 use crate::reporter::{Interval, REPORTERS, Reporter};
-use crate::scenario::Scenario;
+use crate::scenario::{self, Scenario};
 use crate::truth::Truth;
 
 /// The most domains that a world grows to.
@@ -62,20 +62,6 @@ impl WorldConfig {
     }
 }
 
-/// The days of a world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    pub first: Day,
-    pub last: Day,
-}
-
-impl Span {
-    /// The day at a share of the span: 0 is its first day, 1 its last.
-    pub fn at(self, share: f64) -> Day {
-        self.first.plus((f64::from(self.last.0 - self.first.0) * share) as i32)
-    }
-}
-
 /// A world of reports.
 #[derive(Debug)]
 pub struct World {
@@ -112,7 +98,7 @@ impl World {
         self.customers = customer::all(config.seed, domains, config.scale, self.span);
         self.scenarios = match &config.scenarios {
             Some(given) => given.iter().filter(|s| s.customer < domains).cloned().collect(),
-            None => customer::scenarios(&self.customers, config.seed, self.span),
+            None => scenario::story(&self.customers, config.seed, self.span),
         };
     }
 

@@ -133,13 +133,13 @@ impl Handle {
     ) -> Result<(Vec<Encoded>, HashSet<String>, Arc<Marks>), LakeError> {
         let marks = Arc::new(marks);
         let (handle, shared) = (Arc::clone(self), Arc::clone(&marks));
-        let (mut parts, found) = blocking(self, move || handle.parts(rows, &shared)).await?;
+        let (mut parts, found) = self.blocking(move || handle.parts(rows, &shared)).await?;
         let mut written: Vec<Encoded> = Vec::with_capacity(parts.len());
         while !parts.is_empty() {
             let rest = parts.split_off(parts.len().min(PARTS_AT_A_TIME));
             let some = std::mem::replace(&mut parts, rest);
             let handle = Arc::clone(self);
-            let encoded = blocking(self, move || {
+            let encoded = self.blocking(move || {
                 some.iter().map(|part| handle.encode(part, true)).collect::<Result<Vec<_>, _>>()
             });
             let stored = match encoded.await {
@@ -305,15 +305,4 @@ fn operation(rewrite: &Rewrite) -> DeltaOperation {
 fn transactions(positions: &[Position]) -> Vec<Transaction> {
     let next = |position: &Position| i64::try_from(position.next).unwrap_or(i64::MAX);
     positions.iter().map(|p| Transaction::new_with_last_update(&p.app, next(p), Some(now()))).collect()
-}
-
-/// Runs work of the processor where it holds up no other task.
-pub(crate) async fn blocking<T: Send + 'static>(
-    handle: &Handle,
-    work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
-) -> Result<T, LakeError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(handle.during("working on rows").error(error)),
-    }
 }

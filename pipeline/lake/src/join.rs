@@ -9,7 +9,6 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use futures::StreamExt;
 
-use crate::commit::blocking;
 use crate::error::{Cause, LakeError};
 use crate::index::DataFile;
 use crate::layout::Encoded;
@@ -61,7 +60,8 @@ impl Handle {
         if rows <= IN_MEMORY_ROWS && bytes <= IN_MEMORY_BYTES {
             let contents =
                 self.place.read(files.iter().map(read::path).collect()).await.map_err(|e| failed.error(e))?;
-            return blocking(self, move || this.join_contents(date, contents, marks.as_deref(), changes))
+            return self
+                .blocking(move || this.join_contents(date, contents, marks.as_deref(), changes))
                 .await;
         }
         let mut inputs = Vec::with_capacity(files.len());
@@ -73,7 +73,7 @@ impl Handle {
             let joined = runtime.block_on(this.join_streams(date, inputs, rows, changes));
             joined.map_err(|e| this.during("joining files").error(e))
         };
-        blocking(self, join).await
+        self.blocking(join).await
     }
 
     fn join_contents(

@@ -202,6 +202,15 @@ impl Handle {
         flushed.map_err(|e| failed.error(e))?.map_err(|e| failed.error(e))
     }
 
+    /// Runs work of the processor where it holds up no other task.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
+    ) -> Result<T, LakeError> {
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|error| self.during("working on rows").error(error))?
+    }
+
     /// Removes files that are in no table. What cannot be removed now is found by a vacuum.
     pub(crate) async fn discard(&self, paths: impl IntoIterator<Item = String>) {
         let paths: Vec<_> = paths.into_iter().map(|path| Ok(Path::from(path))).collect();

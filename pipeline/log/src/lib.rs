@@ -17,14 +17,18 @@
 //! 6. **Retention** removes messages from a partition's beginning only, and never one that a
 //!    group which has ever joined the topic has still to read.
 
+mod batch;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod core;
 pub mod embedded;
 mod frame;
 mod groups;
+mod keys;
 mod member;
 mod memory;
+mod shared;
+mod state;
 pub mod store;
 
 use std::time::Duration;

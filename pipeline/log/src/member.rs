@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use dmarcflow_schemas::{Record, TopicPartition};
 
-use crate::core::{Shared, State, state_key, state_range};
 use crate::groups::MemberId;
+use crate::keys::{state_key, state_range};
+use crate::shared::Shared;
+use crate::state::State;
 use crate::store::{Pair, Space, Store};
 use crate::{Consumer, LogError, PollLimits, Transaction};
 

@@ -5,10 +5,7 @@ use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
 
-use super::table::Network;
-
-/// Length of the longest selector that is looked at, in bytes: that of a DNS label.
-pub(super) const SELECTOR_MAX: usize = 63;
+use super::table::{Network, SELECTOR_MAX};
 
 /// Where a service stands in the table.
 pub(super) type ServiceId = u16;

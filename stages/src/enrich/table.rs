@@ -15,6 +15,8 @@ pub(super) const BUILT_IN: &str = include_str!("../../data/services.toml");
 /// How the built-in table is called in messages.
 const BUILT_IN_NAME: &str = "the built-in table of services";
 
+/// Length of the longest selector that is looked at, in bytes: that of a DNS label.
+pub(super) const SELECTOR_MAX: usize = 63;
 /// Services that a table may have at most.
 const SERVICES_MAX: usize = 10_000;
 /// Size that a person's own table may have at most, in bytes.
@@ -233,5 +235,5 @@ fn is_domain(text: &str) -> bool {
 fn is_selector(text: &str) -> bool {
     let inner = text.strip_prefix('*').or_else(|| text.strip_suffix('*')).unwrap_or(text);
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
-    !inner.is_empty() && inner.len() <= super::lookup::SELECTOR_MAX && inner.bytes().all(allowed)
+    !inner.is_empty() && inner.len() <= SELECTOR_MAX && inner.bytes().all(allowed)
 }

@@ -3,7 +3,7 @@
 
 use super::names;
 use super::repairs::kind;
-use super::xml::{Broken, CDATA, Scanner, Tag, begins_name, is_schema};
+use super::xml::{CDATA, Result, Scanner, Tag, begins_name, is_schema};
 
 impl<'a> Scanner<'a, '_> {
     /// Reads to the end tag of `tag`. The text goes to `out`, without that of child elements. A start tag that
@@ -13,7 +13,7 @@ impl<'a> Scanner<'a, '_> {
         tag: Tag<'a>,
         place: &'static str,
         mut out: Option<&mut String>,
-    ) -> Result<(), Broken> {
+    ) -> Result<()> {
         if tag.empty {
             return Ok(());
         }
@@ -66,7 +66,7 @@ impl<'a> Scanner<'a, '_> {
         place: &'static str,
         open: &mut Vec<(&'a str, usize)>,
         out: &mut Option<&mut String>,
-    ) -> Result<bool, Broken> {
+    ) -> Result<bool> {
         let Some((name, end)) = self.end_tag(at) else {
             if self.is_last_markup(at) {
                 return Err(self.cut_tag(at));
@@ -98,12 +98,7 @@ impl<'a> Scanner<'a, '_> {
     }
 
     /// A `<` that is text.
-    fn unescaped(
-        &mut self,
-        place: &'static str,
-        tag: Tag<'a>,
-        out: &mut Option<&mut String>,
-    ) -> Result<(), Broken> {
+    fn unescaped(&mut self, place: &'static str, tag: Tag<'a>, out: &mut Option<&mut String>) -> Result<()> {
         if out.is_some() {
             let rest = &self.text[self.pos..];
             let piece = &rest[..rest.floor_char_boundary(20)];
@@ -113,7 +108,7 @@ impl<'a> Scanner<'a, '_> {
         self.append(out, "<", tag)
     }
 
-    fn append(&self, out: &mut Option<&mut String>, text: &str, tag: Tag<'a>) -> Result<(), Broken> {
+    fn append(&self, out: &mut Option<&mut String>, text: &str, tag: Tag<'a>) -> Result<()> {
         if let Some(out) = out {
             // Blanks around the text do not count, so twice the bound is room for them.
             if out.len() + text.len() > 2 * self.limits.field_bytes {
@@ -131,7 +126,7 @@ impl<'a> Scanner<'a, '_> {
         place: &'static str,
         tag: Tag<'a>,
         out: &mut Option<&mut String>,
-    ) -> Result<(), Broken> {
+    ) -> Result<()> {
         let window = &self.bytes[at + 1..self.bytes.len().min(at + 34)];
         let name = memchr::memchr(b';', window).and_then(|n| std::str::from_utf8(&window[..n]).ok());
         let (repair, original) = match name {

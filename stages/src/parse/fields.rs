@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use super::repairs::{Repairs, cut, kind};
-use super::report::Result;
 use super::values::{Reading, Vocabulary};
 use super::words;
-use super::xml::{Scanner, Tag};
+use super::xml::{Result, Scanner, Tag};
 
 /// How much extension text of a report, and of a record, is kept. Bytes.
 pub(super) const EXTENSION_BYTES: usize = 64 << 10;

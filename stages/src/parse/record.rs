@@ -10,9 +10,9 @@ use super::fields::{keep, normal_domain, read_word, set};
 use super::model::{Auth, Reason};
 use super::names::place;
 use super::repairs::kind;
-use super::report::{Reader, Result};
+use super::report::Reader;
 use super::values::{self, Reading, Vocabulary};
-use super::xml::{Broken, Tag};
+use super::xml::{Broken, Result, Tag};
 
 /// Results, and reasons, of one record. The standard's own examples have a handful.
 const LIST_ITEMS: usize = 4096;

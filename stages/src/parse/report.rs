@@ -15,12 +15,10 @@ use super::names::place;
 use super::repairs::kind;
 use super::time;
 use super::values;
-use super::xml::{Broken, Scanner, Tag};
+use super::xml::{Broken, Result, Scanner, Tag};
 
 /// Errors of one report.
 const ERRORS: usize = 1024;
-
-pub(super) type Result<T> = std::result::Result<T, Broken>;
 
 /// Reads a report whose root's start tag was just read; gives it and where its end tag ends.
 pub(super) fn read<'a, 'r>(

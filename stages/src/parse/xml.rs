@@ -22,6 +22,9 @@ pub(super) struct Broken {
     pub(super) what: String,
 }
 
+/// What reading the text gives, or why it is no report.
+pub(super) type Result<T> = std::result::Result<T, Broken>;
+
 /// A start tag.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tag<'a> {
@@ -72,7 +75,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
 
     /// The next child of an element, none when its end tag was read.
     #[inline]
-    pub(super) fn child(&mut self, parent: Tag<'a>, place: &'static str) -> Result<Option<Tag<'a>>, Broken> {
+    pub(super) fn child(&mut self, parent: Tag<'a>, place: &'static str) -> Result<Option<Tag<'a>>> {
         if parent.empty {
             return Ok(None);
         }
@@ -100,7 +103,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
 
     /// The text of an element without child elements, without surrounding blanks.
     #[inline]
-    pub(super) fn leaf(&mut self, tag: Tag<'a>, place: &'static str) -> Result<Cow<'a, str>, Broken> {
+    pub(super) fn leaf(&mut self, tag: Tag<'a>, place: &'static str) -> Result<Cow<'a, str>> {
         if tag.empty {
             return Ok(Cow::Borrowed(""));
         }
@@ -125,12 +128,12 @@ impl<'a, 'r> Scanner<'a, 'r> {
     }
 
     /// Passes over an element with all that is in it.
-    pub(super) fn skip(&mut self, tag: Tag<'a>, place: &'static str) -> Result<(), Broken> {
+    pub(super) fn skip(&mut self, tag: Tag<'a>, place: &'static str) -> Result<()> {
         self.content(tag, place, None)
     }
 
     /// The XML of an element, tags included.
-    pub(super) fn outer(&mut self, tag: Tag<'a>, place: &'static str) -> Result<&'a str, Broken> {
+    pub(super) fn outer(&mut self, tag: Tag<'a>, place: &'static str) -> Result<&'a str> {
         self.content(tag, place, None)?;
         Ok(&self.text[tag.at..self.pos])
     }
@@ -162,7 +165,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
 
     /// The start tag at `at`, or none where the `<` is text.
     #[inline]
-    pub(super) fn start_tag(&mut self, at: usize) -> Result<Option<Tag<'a>>, Broken> {
+    pub(super) fn start_tag(&mut self, at: usize) -> Result<Option<Tag<'a>>> {
         let end = words::skip_name(self.bytes, at + 1);
         if self.bytes.get(end) == Some(&b'>') {
             let raw = &self.text[at + 1..end];
@@ -173,7 +176,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
     }
 
     /// A start tag with an unusual name or with attributes; `end` is as far as the name is usual.
-    fn other_start_tag(&mut self, at: usize, mut end: usize) -> Result<Option<Tag<'a>>, Broken> {
+    fn other_start_tag(&mut self, at: usize, mut end: usize) -> Result<Option<Tag<'a>>> {
         let mut seen = 0;
         while let Some(b) = self.bytes.get(end)
             && CLASS[*b as usize] != 0
@@ -206,7 +209,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
         end: usize,
         raw: &'a str,
         name: &'a str,
-    ) -> Result<Option<Tag<'a>>, Broken> {
+    ) -> Result<Option<Tag<'a>>> {
         let mut quote = None;
         let mut last = 0;
         match self.bytes.get(end) {
@@ -232,7 +235,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
     }
 
     /// A comment, CDATA section or processing instruction between elements.
-    fn markup(&mut self, at: usize, place: &'static str) -> Result<(), Broken> {
+    fn markup(&mut self, at: usize, place: &'static str) -> Result<()> {
         let from = self.pos;
         if let Some(end) = self.markup_end(at)? {
             if self.bytes[at..].starts_with(CDATA) {
@@ -247,7 +250,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
     }
 
     /// Where the comment, CDATA section or processing instruction at `at` ends; none where it is neither.
-    pub(super) fn markup_end(&self, at: usize) -> Result<Option<usize>, Broken> {
+    pub(super) fn markup_end(&self, at: usize) -> Result<Option<usize>> {
         let rest = &self.bytes[at..];
         let close: &[u8] = if rest.starts_with(b"<!--") {
             b"-->"
@@ -287,7 +290,7 @@ impl<'a, 'r> Scanner<'a, 'r> {
 
     /// An end tag that does not close the open element.
     #[cold]
-    fn stray_end(&mut self, at: usize, open: &str, place: &'static str) -> Result<(), Broken> {
+    fn stray_end(&mut self, at: usize, open: &str, place: &'static str) -> Result<()> {
         match self.end_tag(at) {
             Some((name, end)) if is_schema(name) => {
                 self.repairs.add(kind::SCHEMA_TAG, place, None);
