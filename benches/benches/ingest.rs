@@ -37,11 +37,49 @@ fn main() -> Outcome<()> {
         )?;
         measure(&program, &format!("a world of {reports} reports"), dir.path(), false)?;
     }
-    match corpus() {
-        Some(corpus) => measure(&program, "the corpus of real reports", &corpus, true)?,
-        None => println!("the corpus of real reports is not here: not measured"),
+    let Some(corpus) = corpus() else {
+        println!("the corpus of real reports is not here: not measured");
+        return Ok(());
+    };
+    measure(&program, "the corpus of real reports", &corpus, true)?;
+    let dir = tempfile::tempdir()?;
+    multiply(&corpus, dir.path())?;
+    measure(&program, &format!("{COPIES} times the corpus, in one month"), dir.path(), true)
+}
+
+/// A corpus is small beside what starting costs, and its years are spread over hundreds of days: so many
+/// copies of its plain reports, each with an id of its own, on days of one month.
+const COPIES: u64 = 10;
+const MONTH: u64 = 1_780_272_000;
+
+fn multiply(corpus: &Path, into: &Path) -> Outcome<()> {
+    for (n, path) in files(corpus)?.iter().enumerate() {
+        let Ok(text) = String::from_utf8(std::fs::read(path)?) else { continue };
+        let number =
+            |name| field(&text, name).and_then(|(at, len)| text[at..at + len].trim().parse::<u64>().ok());
+        let (Some(begin), Some(end)) = (number("begin"), number("end")) else { continue };
+        for copy in 0..COPIES {
+            let mut text = text.clone();
+            let first = MONTH + (n as u64 + copy * 7) % 30 * 86_400 + begin % 86_400;
+            let last = first + end.saturating_sub(begin).min(90_000);
+            for (name, value) in [("begin", first), ("end", last)] {
+                if let Some((at, len)) = field(&text, name) {
+                    text.replace_range(at..at + len, &value.to_string());
+                }
+            }
+            if let Some((at, _)) = field(&text, "report_id") {
+                text.insert_str(at, &format!("{copy}-"));
+            }
+            std::fs::write(into.join(format!("{n}-{copy}.xml")), text)?;
+        }
     }
     Ok(())
+}
+
+/// Where the text of the first element of that name stands, and its length.
+fn field(text: &str, name: &str) -> Option<(usize, usize)> {
+    let at = text.find(&format!("<{name}>"))? + name.len() + 2;
+    Some((at, text[at..].find('<')?))
 }
 
 fn program() -> Outcome<PathBuf> {

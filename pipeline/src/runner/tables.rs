@@ -60,6 +60,7 @@ struct Gathered {
     next: BTreeMap<TopicPartition, u64>,
     dead: Vec<Message>,
     tally: Tally,
+    /// Of the records gathered.
     bytes: usize,
     since: Option<Instant>,
 }
@@ -106,11 +107,12 @@ impl Worker<'_> {
                 return Ok(());
             }
         };
+        // What was decoded shares the record's bytes: they are what it takes.
+        gathered.bytes += record.value.len();
         for addition in additions {
             if record.offset < self.position(addition.table, record.source.partition)? {
                 continue;
             }
-            gathered.bytes += addition.batch.get_array_memory_size();
             let to = if addition.marks { &mut gathered.marks } else { &mut gathered.rows };
             to.entry(addition.table).or_default().push(addition.batch);
         }

@@ -1,5 +1,6 @@
 //! Files, folders, Maildirs, mboxes and standard input, one item at a time.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -7,6 +8,9 @@ use std::path::{Path, PathBuf};
 use dmarcflow_stages::parse::{is_mbox, split_mbox};
 
 use super::{Content, Item, SourceError};
+
+/// Size of a file, in bytes, up to which it is read at once: all but archives of the largest kind.
+const AT_ONCE: u64 = 1 << 20;
 
 /// What to walk and how.
 #[derive(Debug, Clone)]
@@ -31,7 +35,9 @@ impl Walk {
             } else if !path.exists() {
                 each(Err(SourceError::Missing(path.clone())))?;
             } else {
-                self.below(path, each)?;
+                let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+                let is_folder = path.is_dir();
+                self.below(path, is_folder, each)?;
             }
         }
         Ok(())
@@ -39,28 +45,27 @@ impl Walk {
 
     fn below(
         &self,
-        path: &Path,
+        path: PathBuf,
+        is_folder: bool,
         each: &mut dyn FnMut(Result<PathBuf, SourceError>) -> io::Result<()>,
     ) -> io::Result<()> {
-        if !path.is_dir() {
-            return each(Ok(path.to_owned()));
+        if !is_folder {
+            return each(Ok(path));
         }
-        if self.except.as_deref().is_some_and(|own| path.canonicalize().is_ok_and(|p| p == own)) {
+        if self.except.as_ref() == Some(&path) {
             return Ok(());
         }
-        let names = fs::read_dir(path).and_then(|entries| entries.map(|e| Ok(e?.file_name())).collect());
-        let mut names: Vec<std::ffi::OsString> = match names {
-            Ok(names) => names,
-            Err(error) => return each(Err(SourceError::Read { path: path.to_owned(), error })),
+        let entries = match entries(&path) {
+            Ok(entries) => entries,
+            Err(error) => return each(Err(SourceError::Read { path, error })),
         };
-        names.sort_unstable();
-        let maildir = ["cur", "new", "tmp"].iter().all(|part| names.iter().any(|n| n == part));
-        for name in names {
-            let hidden =
-                name.as_encoded_bytes().first() == Some(&b'.') && !path.join(&name).join("cur").is_dir();
+        let maildir = ["cur", "new", "tmp"].iter().all(|part| entries.iter().any(|(name, _)| name == part));
+        for (name, is_folder) in entries {
+            let below = path.join(&name);
+            let hidden = name.as_encoded_bytes().first() == Some(&b'.') && !below.join("cur").is_dir();
             let unfinished = maildir && name == "tmp";
             if !hidden && !unfinished {
-                self.below(&path.join(name), each)?;
+                self.below(below, is_folder, each)?;
             }
         }
         Ok(())
@@ -76,10 +81,21 @@ impl Walk {
         if path.as_os_str() == "-" {
             return self.read("-", BufReader::new(io::stdin()), None, each).map_err(failed);
         }
-        let file = File::open(path).map_err(failed)?;
+        let mut file = File::open(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
-        let origin = path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string();
-        self.read(&origin, BufReader::with_capacity(64 << 10, file), Some(size), each).map_err(failed)
+        let origin =
+            if path.is_absolute() { path.to_owned() } else { path.canonicalize().map_err(failed)? };
+        let origin = origin.display().to_string();
+        if size > AT_ONCE {
+            let reader = BufReader::with_capacity(64 << 10, file);
+            return self.read(&origin, reader, Some(size), each).map_err(failed);
+        }
+        let mut bytes = Vec::with_capacity(size as usize + 1);
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        if is_mbox(&bytes) || bytes.len() as u64 > self.largest {
+            return self.read(&origin, &bytes[..], Some(size), each).map_err(failed);
+        }
+        each(Item { origin, content: Content::Bytes(bytes) }).map_err(failed)
     }
 
     fn read(
@@ -105,4 +121,17 @@ impl Walk {
             if bytes.len() as u64 > self.largest { Content::TooLarge(size) } else { Content::Bytes(bytes) };
         each(Item { origin: origin.to_owned(), content })
     }
+}
+
+/// The entries of a folder by name, and whether each is a folder; links are followed.
+fn entries(folder: &Path) -> io::Result<Vec<(OsString, bool)>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let is_folder = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
+        entries.push((entry.file_name(), is_folder));
+    }
+    entries.sort_unstable();
+    Ok(entries)
 }

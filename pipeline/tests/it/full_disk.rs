@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::{Deployment, assert_same, text, world};
+use crate::support::{Deployment, assert_same, skip, text, world};
 
 /// Size of the disk, in MiB.
 const DISK: u64 = 160;
@@ -37,8 +37,7 @@ impl Drop for Disk {
 fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     let d = Deployment::new();
     let Some(_disk) = Disk::mount(&d.data()) else {
-        println!("skipped: mounting a small disk takes root");
-        return;
+        return skip("mounting a small disk takes root");
     };
     let world = world(400, 17);
     let filler = d.data().join("filler");

@@ -7,4 +7,7 @@ mod full_disk;
 mod nothing_lost;
 mod once;
 mod open;
+mod s3;
+#[path = "../../lake/tests/it/s3_server.rs"]
+mod s3_server;
 mod support;

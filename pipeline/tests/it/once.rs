@@ -4,19 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Deployment, assert_same, random, world};
+use crate::support::{Deployment, assert_same, files, random, world};
 
 const REPORTS: u64 = 300;
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut out = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { out.extend(files(&path)) } else { out.push(path) }
-    }
-    out.sort();
-    out
-}
 
 #[test]
 fn twice_shuffled_zipped_and_in_small_batches_gives_the_same_tables() {

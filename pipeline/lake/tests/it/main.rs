@@ -11,3 +11,4 @@ mod merge;
 mod once;
 mod python;
 mod s3;
+mod s3_server;

@@ -1,68 +1,15 @@
 //! The lake on an S3 server: commits are conditional writes, a server that is away is waited for.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dmarcflow_lake::{CommitOutcome, Lake, LakeError, Options};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::data::{at, committed, marks, read, rows, skip, sum, table};
-
-/// Long enough for a Python program to start on a busy machine.
-const START: Duration = Duration::from_secs(60);
-
-/// An S3 server on loopback, with one bucket.
-struct Server {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Server {
-    async fn start() -> Option<Self> {
-        let python = std::env::var("DMARCFLOW_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let have = Command::new(&python).args(["-c", "import moto.server, flask"]).output();
-        if !have.is_ok_and(|out| out.status.success()) {
-            return None;
-        }
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let mut server = Command::new(&python);
-        server.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &address.port().to_string()]);
-        let process = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let server = Self { process, address };
-        let started = Instant::now();
-        while server.request("PUT /lake-bucket").await != Some(200) {
-            assert!(started.elapsed() < START, "the S3 server did not start");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Some(server)
-    }
-
-    /// Sends a request without a body; its status, once there is a server.
-    async fn request(&self, line: &str) -> Option<u16> {
-        let mut stream = TcpStream::connect(self.address).await.ok()?;
-        let head = format!(
-            "{line} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential=test/20240101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n",
-            self.address
-        );
-        stream.write_all(head.as_bytes()).await.ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.ok()?;
-        answer.split(' ').nth(1)?.parse().ok()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
+use crate::s3_server::{BUCKET, MISSING, SECRET, Server, USER};
 
 /// A way to the server that can be cut: what is under way then gets no answer.
 struct Way {
@@ -98,8 +45,8 @@ fn options(address: SocketAddr) -> Options {
         ("endpoint", format!("http://{address}")),
         ("allow_http", "true".to_owned()),
         ("region", "us-east-1".to_owned()),
-        ("access_key_id", "test".to_owned()),
-        ("secret_access_key", "test".to_owned()),
+        ("access_key_id", USER.to_owned()),
+        ("secret_access_key", SECRET.to_owned()),
     ];
     let storage = storage.map(|(name, value)| (name.to_owned(), value)).into();
     Options { storage, checkpoint_every: 4, store_timeout: Duration::from_millis(500), ..Options::default() }
@@ -107,12 +54,10 @@ fn options(address: SocketAddr) -> Options {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn commits_marks_compaction_and_writers_at_once_work_on_an_s3_server() {
-    let Some(server) = Server::start().await else {
-        return skip(
-            "python with moto[server], an S3 server, is not here (DMARCFLOW_PYTHON names the interpreter)",
-        );
+    let Some(server) = Server::start() else {
+        return skip(MISSING);
     };
-    let url = "s3://lake-bucket/some/prefix";
+    let url = &format!("s3://{BUCKET}/some/prefix");
     let options = options(server.address);
     let (daily, reports) = (table("daily"), table("reports"));
     let tables = [*daily, *reports];
@@ -147,14 +92,13 @@ async fn commits_marks_compaction_and_writers_at_once_work_on_an_s3_server() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_is_away_is_an_error_that_passes() {
-    let Some(server) = Server::start().await else {
-        return skip(
-            "python with moto[server], an S3 server, is not here (DMARCFLOW_PYTHON names the interpreter)",
-        );
+    let Some(server) = Server::start() else {
+        return skip(MISSING);
     };
     let way = Way::to(server.address).await;
     let daily = table("daily");
-    let lake = Lake::open_tables("s3://lake-bucket/away", &options(way.address), &[*daily]).await.unwrap();
+    let lake =
+        Lake::open_tables(&format!("s3://{BUCKET}/away"), &options(way.address), &[*daily]).await.unwrap();
     committed(lake.commit(daily, vec![rows(daily, [(0, 5)])], vec![], &at("write/t/0", 1)).await);
     way.cut.send_replace(true);
     for _ in 0..2 {
@@ -169,13 +113,16 @@ async fn a_server_that_is_away_is_an_error_that_passes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_or_a_missing_bucket_do_not_look_like_a_store_that_is_away() {
-    let Some(server) = Server::start().await else {
-        return skip(
-            "python with moto[server], an S3 server, is not here (DMARCFLOW_PYTHON names the interpreter)",
-        );
+    let Some(server) = Server::start() else {
+        return skip(MISSING);
     };
     let missing =
         Lake::open_tables("s3://no-such-bucket/x", &options(server.address), &[*table("daily")]).await;
     let error = missing.err().unwrap();
+    assert!(!error.is_transient(), "{error}");
+    let mut wrong = options(server.address);
+    wrong.storage.insert("secret_access_key".to_owned(), "guessed".to_owned());
+    let refused = Lake::open_tables(&format!("s3://{BUCKET}/x"), &wrong, &[*table("daily")]).await;
+    let error = refused.err().unwrap();
     assert!(!error.is_transient(), "{error}");
 }
