@@ -5,9 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use dmarcflow::cli;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     dmarcflow::logging::start();

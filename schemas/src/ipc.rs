@@ -28,7 +28,9 @@ pub enum IpcError {
 
 /// A batch as bytes.
 pub fn encode(batch: &RecordBatch) -> Result<Vec<u8>, IpcError> {
-    let mut bytes = Vec::with_capacity(batch.get_array_memory_size() + 4096);
+    // What the rows take, not their buffers: those of a batch that was read are one, shared by all its columns.
+    let size = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or_default();
+    let mut bytes = Vec::with_capacity(batch.columns().iter().map(size).sum::<usize>() + 4096);
     let mut writer = StreamWriter::try_new(&mut bytes, batch.schema_ref())?;
     writer.write(batch)?;
     writer.finish()?;

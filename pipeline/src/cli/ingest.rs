@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use dmarcflow_log::{Log, LogError};
 use dmarcflow_schemas::TABLES;
+use dmarcflow_schemas::tables::Merge;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::sql;
@@ -58,7 +59,8 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
     tokio::task::block_in_place(|| runner.drain(|progress| bar.show(&intake, progress)))?;
     let progress = tokio::task::block_in_place(|| runner.stop())?;
     for table in TABLES {
-        lake.compact(table, true).await?;
+        // Sums are added up for good; of other tables only many small files are worth joining.
+        lake.compact(table, table.merge == Merge::Sum).await?;
     }
     bar.finish();
     let unread = intake.unread.load(Ordering::Relaxed);

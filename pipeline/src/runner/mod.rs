@@ -34,7 +34,7 @@ pub use progress::{Progress, Trouble};
 /// How the runner batches and waits.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Rows gathered for a commit to the lake, at most, in bytes of memory, for each topic with tables.
+    /// Rows gathered for a commit to the lake, at most, in bytes of their messages, for each topic with tables.
     pub commit_bytes: usize,
     /// How long a row waits for others before it is committed.
     pub commit_after: Duration,
@@ -51,7 +51,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            commit_bytes: 48 << 20,
+            commit_bytes: 24 << 20,
             commit_after: Duration::from_secs(1),
             commit_at_latest: Duration::from_secs(30),
             ahead: 192,

@@ -18,7 +18,7 @@ use super::{Content, Item};
 /// Name of the ledger.
 const SOURCES: &str = "sources";
 /// Bytes that are appended at a time, so that many items share one fsync.
-const BATCH_BYTES: usize = 8 << 20;
+const BATCH_BYTES: usize = 4 << 20;
 /// Items that are appended at a time.
 const BATCH_ITEMS: usize = 2_048;
 /// What an item costs beside its bytes, as far as batching goes.

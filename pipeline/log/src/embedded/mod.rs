@@ -22,7 +22,7 @@ use space::Reserve;
 /// Version of the format on disk.
 const FORMAT: u32 = 1;
 /// Memory of a topic's newest records before they are written out, in bytes.
-const TOPIC_MEMTABLE: u64 = 8 << 20;
+const TOPIC_MEMTABLE: u64 = 4 << 20;
 /// The smallest memory that the log can work with, in bytes.
 const LEAST_MEMORY: u64 = 16 << 20;
 
