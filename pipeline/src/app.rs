@@ -79,6 +79,13 @@ impl App {
                 unpacked_bytes: c.required("parse.unpacked_bytes"),
                 ratio: c.required("parse.ratio"),
                 entries: c.required("parse.entries") as usize,
+                nesting: c.required("parse.nesting") as usize,
+                reports: c.required("parse.reports") as usize,
+                failures: c.required("parse.failures") as usize,
+                records: c.required("parse.records") as usize,
+                record_bytes: c.required("parse.record_bytes") as usize,
+                field_bytes: c.required("parse.field_bytes") as usize,
+                xml_depth: c.required("parse.xml_depth") as usize,
                 ..Limits::default()
             },
             references: Arc::new(references),

@@ -109,6 +109,18 @@ pub const SETTINGS: &[Setting] = &[
         "65536",
         "Archive entries, mail parts and compressed layers that one file or mail may have.",
     ),
+    setting("parse.nesting", Kind::Number, "12", "Archives, compressed layers and mails inside each other."),
+    setting("parse.reports", Kind::Number, "65536", "Reports that one file or mail may hold."),
+    setting(
+        "parse.failures",
+        Kind::Number,
+        "256",
+        "Dead letters that one file or mail may become; the last one holds it whole.",
+    ),
+    setting("parse.records", Kind::Number, "10000000", "Records that one report may have."),
+    setting("parse.record_bytes", Kind::Size, "256 KiB", "Text of one record, all its elements."),
+    setting("parse.field_bytes", Kind::Size, "16 KiB", "Text of one element."),
+    setting("parse.xml_depth", Kind::Number, "64", "XML elements inside each other."),
     setting(
         "geo.country",
         Kind::Text,

@@ -3,6 +3,7 @@
 
 mod commands;
 mod corpus;
+mod flat;
 mod full_disk;
 mod nothing_lost;
 mod once;

@@ -51,12 +51,12 @@ impl Failure {
         Self { reason, detail: detail.into() }
     }
 
-    /// A bound was exceeded; `setting` is its name in [`super::Limits`].
+    /// A bound was exceeded; `setting` is its name in [`super::Limits`], and below `parse` in the configuration.
     pub(super) fn limit(reason: &'static str, what: &str, setting: &str, bound: u64) -> Self {
         Self::new(
             reason,
             format!(
-                "{what}; the bound is {bound} (`{setting}`): raise it if this report is genuine, then retry"
+                "{what}; the bound is {bound} (`parse.{setting}`): raise it if this report is genuine, then retry"
             ),
         )
     }

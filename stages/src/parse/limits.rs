@@ -15,6 +15,8 @@ pub struct Limits {
     pub entries: usize,
     /// Wrappings inside each other: archives, compressed layers, mails and their multiparts.
     pub nesting: usize,
+    /// Dead letters of one raw record; the last one holds the record whole.
+    pub failures: usize,
     /// Reports in one raw record.
     pub reports: usize,
     /// XML elements inside each other.
@@ -36,6 +38,7 @@ impl Default for Limits {
             ratio_floor_bytes: 16 << 20,
             entries: 65_536,
             nesting: 12,
+            failures: 256,
             reports: 65_536,
             xml_depth: 64,
             field_bytes: 16 << 10,

@@ -161,14 +161,19 @@ impl Visitor for Sink<'_> {
 
     fn bad(&mut self, entry: &str, bytes: &[u8], failure: Failure) -> bool {
         self.letters += 1;
-        if self.letters < self.limits.entries {
+        if self.letters < self.limits.failures {
             self.letter(entry, bytes, &failure);
             return true;
         }
-        let bound = self.limits.entries as u64;
-        let last =
-            Failure::limit(reason::LIMIT_FAILURES, "the record has too many broken parts", "entries", bound);
-        self.letter("", &[], &last);
+        let bound = self.limits.failures as u64;
+        let last = Failure::limit(
+            reason::LIMIT_FAILURES,
+            "it has too many broken parts, and the others were not looked at",
+            "failures",
+            bound,
+        );
+        let record = self.record;
+        self.letter("", &record.value, &last);
         false
     }
 }

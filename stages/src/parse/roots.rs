@@ -215,7 +215,11 @@ fn failure(broken: &Broken, line: usize) -> Failure {
         }
         reason::DOCTYPE => "remove the declaration and hand the report over again, if you trust it",
         reason::NO_POLICY_DOMAIN => "without it the report says nothing: tell the reporter",
-        _ => "raise the bound if the report is genuine, then retry",
+        reason::LIMIT_XML_DEPTH => "raise `parse.xml_depth` if the report is genuine, then retry",
+        reason::LIMIT_FIELD => "raise `parse.field_bytes` if the report is genuine, then retry",
+        reason::LIMIT_RECORD => "raise `parse.record_bytes` if the report is genuine, then retry",
+        reason::LIMIT_RECORDS => "raise `parse.records` if the report is genuine, then retry",
+        _ => "see to the report, then retry",
     };
     Failure::new(broken.reason, format!("{} (line {line}, byte {}); {remedy}", broken.what, broken.at))
 }
