@@ -131,7 +131,7 @@ pub const SETTINGS: &[Setting] = &[
         "geo.asn",
         Kind::Text,
         "",
-        "A database in MaxMind's format with autonomous systems (GeoLite2 ASN). Default: none; the data that is built in has countries only.",
+        "A database in MaxMind's format with autonomous systems (GeoLite2 ASN). Default: a built-in table of large senders, clouds and networks; addresses of others have none.",
     ),
     setting(
         "services",

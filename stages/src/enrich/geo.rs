@@ -1,7 +1,8 @@
 //! Tells the country and the autonomous system of an address, from data of one version.
 //!
-//! Countries are built in (the Tor Project's build of the IPFire location database); it has no
-//! autonomous systems. A database in MaxMind's format takes the place of the one, or adds the other.
+//! Countries are built in (the Tor Project's build of the IPFire location database), and the autonomous
+//! systems of large senders, clouds and networks (a table of our own). A database in MaxMind's format takes
+//! the place of the one or the other.
 //! Addresses that belong to nobody on the Internet (private, loopback, documentation, multicast …)
 //! have neither.
 
@@ -14,6 +15,8 @@ use arrow::temporal_conversions::date32_to_datetime;
 use maxminddb::{MaxMindDbError, Reader};
 use serde::Deserialize;
 use tor_geoip::{CountryCode, GeoipDb};
+
+use super::systems::Systems;
 
 /// The crate that the built-in data comes with, and its version. A test holds it to `Cargo.lock`.
 const EMBEDDED: &str = "tor-geoip-db 0.1.1";
@@ -33,6 +36,8 @@ pub enum GeoError {
     Format { path: PathBuf, setting: &'static str, reason: String },
     #[error("{path} is of type `{found}`, but `{setting}` wants {wanted}")]
     Kind { path: PathBuf, setting: &'static str, found: String, wanted: &'static str },
+    #[error("the built-in table of autonomous systems cannot be read: {0}; this is a defect of dmarcflow")]
+    BuiltIn(String),
 }
 
 /// What is known of an address.
@@ -47,7 +52,7 @@ pub struct Place<'a> {
 /// Address data.
 pub struct Geo {
     countries: Countries,
-    systems: Option<Reader<Vec<u8>>>,
+    systems: AutonomousSystems,
     version: String,
 }
 
@@ -56,25 +61,33 @@ enum Countries {
     MaxMind(Reader<Vec<u8>>),
 }
 
+enum AutonomousSystems {
+    BuiltIn(Systems),
+    MaxMind(Reader<Vec<u8>>),
+}
+
 impl Geo {
-    /// The data in these databases; countries that are built in without one.
+    /// The data in these databases; what is built in in place of one that is not given.
     pub fn open(country_db: Option<&Path>, asn_db: Option<&Path>) -> Result<Self, GeoError> {
-        let (countries, mut version) = match country_db {
+        let (countries, of_countries) = match country_db {
             None => (Countries::Embedded(GeoipDb::new_embedded()), EMBEDDED.to_owned()),
             Some(path) => {
                 let (reader, version) = open(path, &COUNTRY)?;
                 (Countries::MaxMind(reader), version)
             }
         };
-        let systems = match asn_db {
-            None => None,
+        let (systems, of_systems) = match asn_db {
+            None => {
+                let systems = Systems::built_in()?;
+                let version = systems.version().to_owned();
+                (AutonomousSystems::BuiltIn(systems), version)
+            }
             Some(path) => {
-                let (reader, of_systems) = open(path, &SYSTEM)?;
-                version = format!("{version}, {of_systems}");
-                Some(reader)
+                let (reader, version) = open(path, &SYSTEM)?;
+                (AutonomousSystems::MaxMind(reader), version)
             }
         };
-        Ok(Self { countries, systems, version })
+        Ok(Self { countries, systems, version: format!("{of_countries}, {of_systems}") })
     }
 
     /// Which data this is: type and date, or crate and version.
@@ -93,13 +106,14 @@ impl Geo {
             Countries::MaxMind(db) => record::<CountryRecord<'_>>(db, address)
                 .and_then(|r| r.country.iso_code.or(r.registered_country.iso_code)),
         };
-        let system =
-            self.systems.as_ref().and_then(|db| record::<SystemRecord<'_>>(db, address)).unwrap_or_default();
-        Place {
-            country,
-            asn: system.autonomous_system_number.filter(|n| *n != 0),
-            as_name: system.autonomous_system_organization.filter(|n| !n.is_empty()),
-        }
+        let (asn, as_name) = match &self.systems {
+            AutonomousSystems::BuiltIn(systems) => systems.find(address).unzip(),
+            AutonomousSystems::MaxMind(db) => {
+                let system = record::<SystemRecord<'_>>(db, address).unwrap_or_default();
+                (system.autonomous_system_number, system.autonomous_system_organization)
+            }
+        };
+        Place { country, asn: asn.filter(|n| *n != 0), as_name: as_name.filter(|n| !n.is_empty()) }
     }
 }
 
@@ -248,8 +262,10 @@ mod tests {
     }
 
     #[test]
-    fn built_in_data_knows_countries_of_both_families() {
+    fn built_in_data_knows_countries_of_both_families_and_large_systems() {
         let geo = Geo::open(None, None).unwrap();
+        let google = Place { country: Some("US"), asn: Some(15_169), as_name: Some("Google") };
+        assert_eq!(geo.place(address("209.85.220.41")), google);
         assert_eq!(geo.place(address("8.8.8.8")), Place { country: Some("US"), ..Place::default() });
         assert_eq!(geo.place(address("2a01:e00::1")).country, Some("FR"));
         assert_eq!(geo.place(address("::ffff:8.8.8.8")).country, Some("US"));

@@ -84,17 +84,23 @@ impl Selectors {
     }
 }
 
-/// Networks of services, searched by halves. Where they nest, the smallest counts.
-#[derive(Debug, Default)]
-pub(super) struct Networks {
-    ranges: Vec<(Network, Hit)>,
+/// Networks and what each of them means, searched by halves. Where they nest, the smallest counts.
+#[derive(Debug)]
+pub(super) struct Ranges<T> {
+    ranges: Vec<(Network, T)>,
     /// For each range, the one around it.
     parents: Vec<Option<usize>>,
 }
 
-impl Networks {
-    pub(super) fn insert(&mut self, network: Network, hit: Hit) {
-        self.ranges.push((network, hit));
+impl<T> Default for Ranges<T> {
+    fn default() -> Self {
+        Self { ranges: Vec::new(), parents: Vec::new() }
+    }
+}
+
+impl<T: Copy> Ranges<T> {
+    pub(super) fn insert(&mut self, network: Network, meaning: T) {
+        self.ranges.push((network, meaning));
     }
 
     /// To be called after the last insertion and before the first search.
@@ -113,7 +119,7 @@ impl Networks {
         }
     }
 
-    pub(super) fn find(&self, address: IpAddr) -> Option<Hit> {
+    pub(super) fn find(&self, address: IpAddr) -> Option<T> {
         let mut at = self.ranges.partition_point(|(n, _)| n.first <= address).checked_sub(1);
         while let Some(i) = at {
             if address <= self.ranges[i].0.last {

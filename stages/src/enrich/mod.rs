@@ -12,6 +12,7 @@ pub mod forwarding;
 pub mod geo;
 mod lookup;
 pub mod services;
+mod systems;
 mod table;
 
 #[cfg(test)]

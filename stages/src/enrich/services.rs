@@ -35,7 +35,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::lookup::{Hit, Map, Networks, Selectors, ServiceId, Suffixes};
+use super::lookup::{Hit, Map, Ranges, Selectors, ServiceId, Suffixes};
 pub use super::table::Kind;
 use super::table::{BUILT_IN, Entry, Table, TableError};
 
@@ -133,7 +133,7 @@ pub struct Services {
     dkim: Suffixes,
     spf: Suffixes,
     selectors: Selectors,
-    networks: Networks,
+    networks: Ranges<Hit>,
     asn: Map<u32, Hit>,
     evidence: Vec<Box<str>>,
     version: String,
@@ -163,7 +163,7 @@ impl Services {
             dkim: Suffixes::default(),
             spf: Suffixes::default(),
             selectors: Selectors::default(),
-            networks: Networks::default(),
+            networks: Ranges::default(),
             asn: Map::default(),
             evidence: Vec::new(),
             version,

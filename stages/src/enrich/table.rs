@@ -92,7 +92,7 @@ pub(super) struct Entry {
 }
 
 /// A range of addresses, written with a prefix length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Network {
     pub(super) first: IpAddr,
