@@ -2,15 +2,19 @@
 //!
 //! | positions of the batch                         | outcome                                   |
 //! |------------------------------------------------|-------------------------------------------|
-//! | all new                                        | [`CommitOutcome::Committed`]              |
-//! | all in the table already                       | [`CommitOutcome::Known`], nothing written |
-//! | some new, some in the table                    | [`LakeError::Position`], nothing written  |
+//! | the table stands where all of them begin       | [`CommitOutcome::Committed`]              |
+//! | the table is at the end of all, or further     | [`CommitOutcome::Known`], nothing written |
+//! | anything else                                  | [`LakeError::Position`], nothing written  |
+//!
+//! The last is what a writer meets whose partition went to another one meanwhile: its rows may be in the
+//! table in part, so it has to read again from where the table stands.
 //!
 //! Data files come first and are in no table until the entry names them. When another writer's entry
 //! comes first, positions are compared again and files that the marks rewrote are rewritten again if
 //! they are gone; new rows stay as they are written. So an append never fails because of a compaction.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -26,14 +30,14 @@ use crate::layout::{Encoded, now};
 use crate::marks::Marks;
 use crate::options::Step;
 use crate::read;
-use crate::rows::Part;
+use crate::rows::{Ordered, Part};
 use crate::table::{Entry, Handle, Known};
 
 /// Entries of other writers that a commit may meet, one after the other, before it gives up.
 const ATTEMPTS: usize = 100;
 
 /// Partitions that are encoded before they are written.
-const PARTS_AT_A_TIME: usize = 64;
+const DAYS_AT_A_TIME: usize = 64;
 
 /// Where a consumer group stands in a topic's partition. A commit names the positions of the
 /// partitions that its rows and marks come from, and of no others.
@@ -41,7 +45,9 @@ const PARTS_AT_A_TIME: usize = 64;
 pub struct Position {
     /// `group/topic/partition`.
     pub app: String,
-    /// The next offset: everything before it is in the table.
+    /// The offset that the batch begins at, where the table has to stand; 0 when it never had one.
+    pub from: u64,
+    /// The next offset: with this commit, everything before it is in the table.
     pub next: u64,
 }
 
@@ -105,24 +111,29 @@ impl Handle {
         committed
     }
 
-    /// The table's version, if it holds all these positions already.
+    /// The table's version, if it holds all these positions already; an error unless it holds all or none.
     async fn covered(&self, known: &mut Known, positions: &[Position]) -> Result<Option<u64>, LakeError> {
-        let mut held = Vec::with_capacity(positions.len());
+        let mut held = 0;
+        let mut misplaced = None;
         for position in positions {
-            let stored = self.position(known, &position.app).await?;
-            held.push(stored.filter(|&stored| i128::from(stored) >= i128::from(position.next)));
+            let stored = self.position(known, &position.app).await?.map_or(0, i64::unsigned_abs);
+            if stored >= position.next {
+                held += 1;
+                misplaced = misplaced.or(Some((position, stored)));
+            } else if stored != position.from {
+                return Err(self.misplaced(position, stored));
+            }
         }
-        let Some(at) = held.iter().position(Option::is_some) else { return Ok(None) };
-        if held.iter().all(Option::is_some) {
-            return Ok(Some(known.index.version));
+        match misplaced {
+            None => Ok(None),
+            Some(_) if held == positions.len() => Ok(Some(known.index.version)),
+            Some((position, stored)) => Err(self.misplaced(position, stored)),
         }
-        let Position { app, next } = positions[at].clone();
-        Err(LakeError::Position {
-            table: self.spec.name.to_owned(),
-            app,
-            stored: held[at].unwrap_or(0),
-            next,
-        })
+    }
+
+    fn misplaced(&self, position: &Position, stored: u64) -> LakeError {
+        let Position { app, from, next } = position.clone();
+        LakeError::Position { table: self.spec.name.to_owned(), app, stored, from, next }
     }
 
     /// Writes the files of new rows, with the marks that the same commit has for them.
@@ -132,22 +143,22 @@ impl Handle {
         marks: Marks,
     ) -> Result<(Vec<Encoded>, HashSet<String>, Arc<Marks>), LakeError> {
         let marks = Arc::new(marks);
-        let (handle, shared) = (Arc::clone(self), Arc::clone(&marks));
-        let (mut parts, found) = self.blocking(move || handle.parts(rows, &shared)).await?;
-        let mut written: Vec<Encoded> = Vec::with_capacity(parts.len());
-        while !parts.is_empty() {
-            let rest = parts.split_off(parts.len().min(PARTS_AT_A_TIME));
-            let some = std::mem::replace(&mut parts, rest);
-            let handle = Arc::clone(self);
-            let encoded = self.blocking(move || {
-                some.iter().map(|part| handle.encode(part, true)).collect::<Result<Vec<_>, _>>()
-            });
-            let stored = match encoded.await {
-                Ok(files) => self.put(&files).await.map(|()| files),
+        let _turn = self.turn().await;
+        let handle = Arc::clone(self);
+        let ordered = Arc::new(self.blocking(move || handle.order.order(rows)).await?);
+        let (mut written, mut found) = (Vec::with_capacity(ordered.days()), HashSet::new());
+        for first in (0..ordered.days()).step_by(DAYS_AT_A_TIME) {
+            let days = first..ordered.days().min(first + DAYS_AT_A_TIME);
+            let (handle, ordered, marks) = (Arc::clone(self), Arc::clone(&ordered), Arc::clone(&marks));
+            let stored = match self.blocking(move || handle.encode_days(&ordered, days, &marks)).await {
+                Ok((files, marked)) => self.put(&files).await.map(|()| (files, marked)),
                 Err(error) => Err(error),
             };
             match stored {
-                Ok(files) => written.extend(files.into_iter().map(Encoded::without_bytes)),
+                Ok((files, marked)) => {
+                    written.extend(files.into_iter().map(Encoded::without_bytes));
+                    found.extend(marked);
+                }
                 Err(error) => {
                     self.abandon(written).await;
                     return Err(error);
@@ -158,21 +169,24 @@ impl Handle {
         Ok((written, found, marks))
     }
 
-    fn parts(
+    /// Files of some days, with their marks; and the keys of the rows that were marked.
+    fn encode_days(
         &self,
-        rows: Vec<RecordBatch>,
+        ordered: &Ordered,
+        days: Range<usize>,
         marks: &Marks,
-    ) -> Result<(Vec<Part>, HashSet<String>), LakeError> {
-        let mut found = HashSet::new();
-        let mut parts = self.order.parts(rows)?;
-        for part in &mut parts {
+    ) -> Result<(Vec<Encoded>, HashSet<String>), LakeError> {
+        let (mut files, mut found) = (Vec::with_capacity(days.len()), HashSet::new());
+        for day in days {
+            let mut part = self.order.part(ordered, day)?;
             marks.find(part.date, &part.rows, &mut found);
             let marked = marks.apply(part.date, &part.rows);
             if let Some(rows) = marked.map_err(|e| self.during("applying marks").rows(e))? {
                 part.rows = rows;
             }
+            files.push(self.encode(&part, true)?);
         }
-        Ok((parts, found))
+        Ok((files, found))
     }
 
     pub(crate) fn encode(&self, part: &Part, changes: bool) -> Result<Encoded, LakeError> {

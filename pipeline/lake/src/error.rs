@@ -30,10 +30,10 @@ pub enum LakeError {
     #[error("rows for table `{table}` do not fit it: {reason}")]
     Rows { table: String, reason: String },
     #[error(
-        "table `{table}` holds `{app}` up to {stored} and was given a batch that ends at {next}, beside others that are new: \
-         cut the batch at what is stored"
+        "table `{table}` holds `{app}` up to {stored} and was given a batch from {from} to {next}: another writer was there, \
+         read again from where the table stands"
     )]
-    Position { table: String, app: String, stored: i64, next: u64 },
+    Position { table: String, app: String, stored: u64, from: u64, next: u64 },
     #[error(
         "table `{table}` changed {attempts} times while a commit was tried: too many writers, try again later"
     )]

@@ -18,8 +18,8 @@ use crate::read::{self, Batches};
 use crate::table::Handle;
 
 /// Up to this size, in rows and in bytes of Parquet, files are sorted in memory.
-const IN_MEMORY_ROWS: u64 = 32 * 1024;
-const IN_MEMORY_BYTES: u64 = 4 << 20;
+const IN_MEMORY_ROWS: u64 = 16 * 1024;
+const IN_MEMORY_BYTES: u64 = 1 << 20;
 
 /// The most files that are merged at a time.
 pub(crate) const FAN_IN: usize = 32;
@@ -54,6 +54,7 @@ impl Handle {
         changes: bool,
     ) -> Result<Encoded, LakeError> {
         let failed = self.during("reading files to join");
+        let _turn = self.turn().await;
         let (rows, bytes) =
             files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
         let (this, marks) = (Arc::clone(self), marks.cloned());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use deltalake::DeltaTable;
 use dmarcflow_schemas::{TABLES, Table};
+use tokio::sync::Semaphore;
 
 use crate::commit::{CommitOutcome, Position};
 use crate::compact::Compaction;
@@ -51,11 +52,13 @@ impl Lake {
     /// The same, with these tables.
     pub async fn open_tables(location: &str, options: &Options, tables: &[Table]) -> Result<Self, LakeError> {
         let location = Location::open(location, options)?;
+        let turn = Arc::new(Semaphore::new(1));
         let mut handles = BTreeMap::new();
         for table in tables {
             let place = location.table(table.name)?;
             let state = define(table, &place, options).await?;
-            handles.insert(table.name, Arc::new(Handle::new(*table, place, options, state)?));
+            handles
+                .insert(table.name, Arc::new(Handle::new(*table, place, options, Arc::clone(&turn), state)?));
         }
         Ok(Self { location, tables: handles })
     }

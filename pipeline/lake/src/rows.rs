@@ -3,11 +3,12 @@
 //! The order is the partition, then the table's sort columns; of a table of sums, then its other
 //! keys, and rows with equal keys are one row. So the same rows give the same file, however they came.
 
+use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, partition, take_record_batch};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{interleave_record_batch, partition, take_record_batch};
 use arrow::datatypes::{Date32Type, Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -26,6 +27,22 @@ pub(crate) struct Part {
     /// Days since 1970-01-01.
     pub(crate) date: i32,
     pub(crate) rows: RecordBatch,
+}
+
+/// Batches as they came, and where the rows of each day stand in them, in order: so that a commit holds its
+/// rows once, and beside them those of the day at hand.
+#[derive(Debug)]
+pub(crate) struct Ordered {
+    batches: Vec<RecordBatch>,
+    /// Day, and its rows by batch and place there.
+    days: Vec<(i32, Vec<(usize, usize)>)>,
+}
+
+impl Ordered {
+    /// How many days have rows.
+    pub(crate) fn days(&self) -> usize {
+        self.days.len()
+    }
 }
 
 /// How rows of a table are ordered, and which of them are one.
@@ -64,62 +81,59 @@ impl Order {
         During { table: self.table, what: "ordering rows" }
     }
 
-    /// The rows of these batches by partition, in order; sums added up.
-    pub(crate) fn parts(&self, batches: Vec<RecordBatch>) -> Result<Vec<Part>, LakeError> {
+    /// These batches, ordered; their rows stay where they are until a day's are asked for.
+    pub(crate) fn order(&self, batches: Vec<RecordBatch>) -> Result<Ordered, LakeError> {
         let mut conformed = Vec::with_capacity(batches.len());
         for batch in batches.into_iter().filter(|batch| batch.num_rows() > 0) {
             conformed.push(ipc::conform(batch, &self.schema).map_err(|e| self.during().rows(e))?);
         }
-        if conformed.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.order(&conformed).map_err(|e| self.during().rows(e))
+        self.ordered(conformed).map_err(|e| self.during().rows(e))
     }
 
     /// Rows of data files of one partition as one, in order; sums added up.
     pub(crate) fn join(&self, date: i32, files: &[RecordBatch]) -> Result<Part, ArrowError> {
-        let rows = match files {
-            [only] => return Ok(Part { date, rows: self.collapse(only.clone())? }),
-            many => concat_batches(&self.file_schema, many)?,
-        };
-        let keys = self.keys(&self.converter()?, &rows)?;
-        let sorted = take_record_batch(&rows, &permutation(&keys))?;
+        if let [only] = files {
+            return Ok(Part { date, rows: self.collapse(only.clone())? });
+        }
+        let converter = self.converter()?;
+        let keys = files.iter().map(|rows| self.keys(&converter, rows)).collect::<Result<Vec<_>, _>>()?;
+        let mut order: Vec<(usize, usize)> =
+            Vec::with_capacity(files.iter().map(RecordBatch::num_rows).sum());
+        for (n, file) in files.iter().enumerate() {
+            order.extend((0..file.num_rows()).map(|row| (n, row)));
+        }
+        sort(&mut order, &keys);
+        let sorted = interleave_record_batch(&files.iter().collect::<Vec<_>>(), &order)?;
         Ok(Part { date, rows: self.collapse(sorted)? })
     }
 
-    fn order(&self, batches: &[RecordBatch]) -> Result<Vec<Part>, ArrowError> {
-        let rows = match batches {
-            [only] => only.clone(),
-            many => concat_batches(&self.schema, many)?,
-        };
-        let sorted = take_record_batch(&rows, &self.permutation(&rows)?)?;
-        let dates = Arc::clone(sorted.column(0));
-        let files = sorted.project(&(1..sorted.num_columns()).collect::<Vec<_>>())?;
-        let mut parts = Vec::new();
-        for range in partition(std::slice::from_ref(&dates))?.ranges() {
-            let date = dates.as_primitive::<Date32Type>().value(range.start);
-            if !DATES.contains(&date) {
-                return Err(ArrowError::InvalidArgumentError(format!(
-                    "{} is no date of the years 1 to 9999",
-                    date_text(date)
-                )));
+    fn ordered(&self, batches: Vec<RecordBatch>) -> Result<Ordered, ArrowError> {
+        let converter = self.converter()?;
+        let mut files = Vec::with_capacity(batches.len());
+        let mut keys = Vec::with_capacity(batches.len());
+        let mut days: BTreeMap<i32, Vec<(usize, usize)>> = BTreeMap::new();
+        for (n, batch) in batches.into_iter().enumerate() {
+            for (row, date) in batch.column(0).as_primitive::<Date32Type>().values().iter().enumerate() {
+                days.entry(*date).or_default().push((n, row));
             }
-            let rows = self.collapse(files.slice(range.start, range.len()))?;
-            parts.push(Part { date, rows });
+            let file = batch.project(&(1..batch.num_columns()).collect::<Vec<_>>())?;
+            keys.push(self.keys(&converter, &file)?);
+            files.push(file);
         }
-        Ok(parts)
+        if let Some(date) = days.keys().find(|date| !DATES.contains(date)) {
+            let problem = format!("{} is no date of the years 1 to 9999", date_text(*date));
+            return Err(ArrowError::InvalidArgumentError(problem));
+        }
+        days.values_mut().for_each(|rows| sort(rows, &keys));
+        Ok(Ordered { batches: files, days: days.into_iter().collect() })
     }
 
-    /// The permutation that puts rows of the whole table in order.
-    fn permutation(&self, rows: &RecordBatch) -> Result<UInt32Array, ArrowError> {
-        // Column 0 is the partition, which files do not have: their column n is column n + 1 here.
-        let columns: Vec<_> = [0]
-            .into_iter()
-            .chain(self.sort.iter().map(|c| c + 1))
-            .map(|c| Arc::clone(rows.column(c)))
-            .collect();
-        let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-        Ok(permutation(&RowConverter::new(fields)?.convert_columns(&columns)?))
+    /// A day's rows, in order; sums added up.
+    pub(crate) fn part(&self, of: &Ordered, day: usize) -> Result<Part, LakeError> {
+        let (date, rows) = &of.days[day];
+        let batches: Vec<_> = of.batches.iter().collect();
+        let part = interleave_record_batch(&batches, rows).and_then(|rows| self.collapse(rows));
+        Ok(Part { date: *date, rows: part.map_err(|e| self.during().rows(e))? })
     }
 
     /// What compares the order of rows of data files.
@@ -160,11 +174,9 @@ impl Order {
     }
 }
 
-/// The permutation that sorts these keys; equal ones stay as they came.
-fn permutation(keys: &Rows) -> UInt32Array {
-    let mut order: Vec<u32> = (0..keys.num_rows() as u32).collect();
-    order.sort_by(|&a, &b| keys.row(a as usize).cmp(&keys.row(b as usize)));
-    UInt32Array::from(order)
+/// Sorts rows, by batch and place there, by their keys; equal ones stay as they came.
+fn sort(rows: &mut [(usize, usize)], keys: &[Rows]) {
+    rows.sort_by(|a, b| keys[a.0].row(a.1).cmp(&keys[b.0].row(b.1)));
 }
 
 /// The sum of each range. A report may claim any count: what exceeds 64 bits stays at their end,

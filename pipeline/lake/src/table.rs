@@ -18,7 +18,7 @@ use deltalake::table::state::DeltaTableState;
 use dmarcflow_schemas::tables::Table;
 use futures::{StreamExt, stream};
 use object_store::path::Path;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::durable;
@@ -40,6 +40,7 @@ pub(crate) struct Handle {
     pub(crate) order: Order,
     pub(crate) layout: Layout,
     pub(crate) options: Options,
+    turn: Arc<Semaphore>,
     known: Mutex<Known>,
 }
 
@@ -69,6 +70,7 @@ impl Handle {
         spec: Table,
         place: Place,
         options: &Options,
+        turn: Arc<Semaphore>,
         state: DeltaTableState,
     ) -> Result<Self, LakeError> {
         let during = During { table: spec.name, what: "opening it" };
@@ -76,7 +78,7 @@ impl Handle {
         let layout = Layout::new(&spec, Arc::clone(&order.file_schema), options.zstd_level)
             .map_err(|e| during.rows(e))?;
         let known = Known::read(&spec, state)?;
-        Ok(Self { spec, place, order, layout, options: options.clone(), known: Mutex::new(known) })
+        Ok(Self { spec, place, order, layout, options: options.clone(), turn, known: Mutex::new(known) })
     }
 
     pub(crate) fn during(&self, what: &'static str) -> During<'static> {
@@ -200,6 +202,12 @@ impl Handle {
         let flushed = tokio::task::spawn_blocking(move || durable::flush(&folder, &paths)).await;
         let failed = self.during("making data files durable");
         flushed.map_err(|e| failed.error(e))?.map_err(|e| failed.error(e))
+    }
+
+    /// The turn to order and encode rows: one table of a lake has it at a time, so that the memory which that
+    /// takes does not add up over tables. None when the lake is being dropped, and nobody waits any more.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turn.acquire().await.ok()
     }
 
     /// Runs work of the processor where it holds up no other task.

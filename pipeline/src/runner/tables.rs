@@ -15,7 +15,7 @@ use dmarcflow_stages::{Tally, write};
 
 use super::stage::{POLL, commit, dead};
 use super::{Context, RunError, backoff};
-use crate::crash;
+use crate::{crash, memory};
 
 /// What one poll gives at most.
 const BATCH: PollLimits = PollLimits { records: 64, bytes: 8 << 20 };
@@ -133,7 +133,7 @@ impl Worker<'_> {
     }
 
     /// Commits what was gathered: every table with its positions, then the offsets. False when the
-    /// partitions went to another worker.
+    /// partitions went to another worker, which may have written some of it: it is to be read again.
     fn write(&mut self, consumer: &mut dyn Consumer, gathered: Gathered) -> Result<bool, RunError> {
         // The lake must never be ahead of a log that a power cut took back.
         self.context.log.sync()?;
@@ -146,10 +146,19 @@ impl Worker<'_> {
             let marks = gathered.marks.get(table).cloned().unwrap_or_default();
             crash::point("table-before-commit");
             let started = Instant::now();
-            self.retry(|context| {
+            let committed = self.retry(|context| {
                 let commit = context.lake.commit(named(table)?, rows.clone(), marks.clone(), &positions);
                 context.runtime.block_on(commit).map(drop)
-            })?;
+            });
+            match committed {
+                Ok(()) => {}
+                Err(RunError::Lake(moved @ LakeError::Position { .. })) => {
+                    tracing::info!(worker = self.name, "{moved}");
+                    self.positions = Positions::default();
+                    return Ok(false);
+                }
+                Err(other) => return Err(other),
+            }
             metrics::histogram!("dmarcflow_lake_commit_seconds", "table" => *table).record(started.elapsed());
             crash::point("table-after-commit");
             for (partition, next) in &gathered.next {
@@ -162,6 +171,8 @@ impl Worker<'_> {
             offsets: gathered.next.into_iter().collect(),
             state: Vec::new(),
         };
+        drop((gathered.rows, gathered.marks));
+        memory::give_back();
         let ours = commit(self.context, &self.name, consumer, transaction)?;
         self.context.progress.committed(&self.name, &gathered.tally);
         self.commits += 1;
@@ -179,8 +190,9 @@ impl Worker<'_> {
     ) -> Result<Vec<Position>, RunError> {
         let mut positions = Vec::new();
         for (partition, next) in next {
-            if *next > self.position(table, partition.partition)? {
-                positions.push(Position { app: app(self.topic, partition.partition), next: *next });
+            let from = self.position(table, partition.partition)?;
+            if *next > from {
+                positions.push(Position { app: app(self.topic, partition.partition), from, next: *next });
             }
         }
         Ok(positions)

@@ -99,7 +99,8 @@ async fn cost() {
     for days in [1, 4, 365] {
         let batch = rows(records, (0..days).map(|day| (day, day)));
         let (start, wall) = (cpu(), Instant::now());
-        committed(synced.lake.commit(records, vec![batch], vec![], &at("write/t/0", days)).await);
+        let app = format!("write/t/{days}");
+        committed(synced.lake.commit(records, vec![batch], vec![], &at(&app, 1)).await);
         print(&format!("records {days} days, durable"), cpu() - start, wall.elapsed(), days, "file");
     }
     let daily = table("daily");

@@ -120,7 +120,12 @@ pub(crate) fn fast() -> Options {
 }
 
 pub(crate) fn at(app: &str, next: u64) -> Vec<Position> {
-    vec![Position { app: app.to_owned(), next }]
+    span(app, next - 1, next)
+}
+
+/// The position of a batch of offsets.
+pub(crate) fn span(app: &str, from: u64, next: u64) -> Vec<Position> {
+    vec![Position { app: app.to_owned(), from, next }]
 }
 
 pub(crate) fn committed(outcome: Result<CommitOutcome, LakeError>) -> Committed {

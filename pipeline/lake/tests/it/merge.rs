@@ -130,7 +130,7 @@ async fn a_mark_finds_its_row_in_a_large_file_by_its_bloom_filter() {
     }
     let before = parquet_files(home.folder.path());
     let done = committed(
-        home.lake.commit(reports, vec![], vec![marks([(0, 4_321, 1_000, true)])], &at("write/t/0", 9)).await,
+        home.lake.commit(reports, vec![], vec![marks([(0, 4_321, 1_000, true)])], &at("write/t/0", 4)).await,
     );
     assert_eq!((done.marked, done.files), (1, 1), "one of three files is rewritten");
     assert_eq!(parquet_files(home.folder.path()).len(), before.len() + 1);

@@ -1,8 +1,8 @@
 //! Positions commit with data: a batch that comes again writes nothing.
 
-use dmarcflow_lake::{CommitOutcome, LakeError, Options, Position};
+use dmarcflow_lake::{CommitOutcome, LakeError, Options};
 
-use crate::data::{Home, at, committed, fast, open, parquet_files, read, rows, table};
+use crate::data::{Home, at, committed, fast, open, parquet_files, read, rows, span, table};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_comes_again_writes_nothing_also_after_reopening() {
@@ -10,13 +10,15 @@ async fn a_batch_that_comes_again_writes_nothing_also_after_reopening() {
     let records = table("records");
     let batch = rows(records, [(0, 1), (0, 2), (1, 3)]);
     assert_eq!(home.lake.position(records, "write/t/0").await.unwrap(), None);
-    let done = committed(home.lake.commit(records, vec![batch.clone()], vec![], &at("write/t/0", 10)).await);
+    let done =
+        committed(home.lake.commit(records, vec![batch.clone()], vec![], &span("write/t/0", 0, 10)).await);
     assert_eq!((done.version, done.rows, done.files), (1, 3, 2));
-    let again = home.lake.commit(records, vec![batch.clone()], vec![], &at("write/t/0", 10)).await.unwrap();
+    let again =
+        home.lake.commit(records, vec![batch.clone()], vec![], &span("write/t/0", 0, 10)).await.unwrap();
     assert_eq!(again, CommitOutcome::Known { version: 1 });
     let reopened = open(home.folder.path(), &fast()).await;
     assert_eq!(reopened.position(records, "write/t/0").await.unwrap(), Some(10));
-    let again = reopened.commit(records, vec![batch], vec![], &at("write/t/0", 7)).await.unwrap();
+    let again = reopened.commit(records, vec![batch], vec![], &span("write/t/0", 0, 7)).await.unwrap();
     assert_eq!(again, CommitOutcome::Known { version: 1 });
     assert_eq!(read(&reopened, records).await.num_rows(), 3);
     assert_eq!(parquet_files(home.folder.path()).len(), 2);
@@ -28,8 +30,9 @@ async fn another_process_that_committed_first_makes_the_batch_known_and_leaves_n
     let other = open(home.folder.path(), &fast()).await;
     let daily = table("daily");
     // Both have opened the table; neither has seen the other's entry.
-    committed(home.lake.commit(daily, vec![rows(daily, [(0, 1)])], vec![], &at("write/t/0", 5)).await);
-    let late = other.commit(daily, vec![rows(daily, [(0, 1)])], vec![], &at("write/t/0", 5)).await.unwrap();
+    committed(home.lake.commit(daily, vec![rows(daily, [(0, 1)])], vec![], &span("write/t/0", 0, 5)).await);
+    let late =
+        other.commit(daily, vec![rows(daily, [(0, 1)])], vec![], &span("write/t/0", 0, 5)).await.unwrap();
     assert_eq!(late, CommitOutcome::Known { version: 1 });
     assert_eq!(parquet_files(home.folder.path()).len(), 1);
     let next = committed(other.commit(daily, vec![rows(daily, [(0, 2)])], vec![], &at("write/t/0", 6)).await);
@@ -41,8 +44,8 @@ async fn a_batch_of_which_a_part_is_in_the_table_is_refused_and_changes_nothing(
     let home = Home::new(&fast()).await;
     let daily = table("daily");
     let batch = || vec![rows(daily, [(0, 1)])];
-    committed(home.lake.commit(daily, batch(), vec![], &at("write/t/0", 5)).await);
-    let mixed = [at("write/t/0", 4), at("write/t/1", 9)].concat();
+    committed(home.lake.commit(daily, batch(), vec![], &span("write/t/0", 0, 5)).await);
+    let mixed = [at("write/t/0", 4), span("write/t/1", 0, 9)].concat();
     let refused = home.lake.commit(daily, batch(), vec![], &mixed).await.unwrap_err();
     assert!(matches!(&refused, LakeError::Position { stored: 5, next: 4, .. }), "{refused}");
     assert!(!refused.is_transient());
@@ -51,12 +54,31 @@ async fn a_batch_of_which_a_part_is_in_the_table_is_refused_and_changes_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_writer_whose_partition_went_to_another_is_refused_whatever_it_holds() {
+    let home = Home::new(&fast()).await;
+    let daily = table("daily");
+    let other = open(home.folder.path(), &fast()).await;
+    let batch = |seed| vec![rows(daily, [(0, seed)])];
+    committed(home.lake.commit(daily, batch(1), vec![], &span("write/t/0", 0, 5)).await);
+    // The other one woke up late, with rows that are in the table in part, in whole, or follow a gap.
+    let late = other.commit(daily, batch(2), vec![], &span("write/t/0", 0, 9)).await.unwrap_err();
+    assert!(matches!(&late, LakeError::Position { stored: 5, from: 0, next: 9, .. }), "{late}");
+    let known = other.commit(daily, batch(2), vec![], &span("write/t/0", 0, 3)).await.unwrap();
+    assert!(matches!(known, CommitOutcome::Known { .. }));
+    let gap = other.commit(daily, batch(2), vec![], &span("write/t/0", 7, 9)).await.unwrap_err();
+    assert!(matches!(gap, LakeError::Position { stored: 5, from: 7, .. }), "{gap}");
+    assert_eq!(parquet_files(home.folder.path()).len(), 1, "nothing is left of what was refused");
+    committed(other.commit(daily, batch(3), vec![], &span("write/t/0", 5, 9)).await);
+    assert_eq!(read(&home.lake, daily).await.num_rows(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn positions_alone_are_a_commit_and_nothing_at_all_is_none() {
     let home = Home::new(&fast()).await;
     let reports = table("reports");
     assert_eq!(home.lake.commit(reports, vec![], vec![], &[]).await.unwrap(), CommitOutcome::Empty);
     let empty = rows(reports, []);
-    let done = committed(home.lake.commit(reports, vec![empty], vec![], &at("write/t/3", 8)).await);
+    let done = committed(home.lake.commit(reports, vec![empty], vec![], &span("write/t/3", 0, 8)).await);
     assert_eq!((done.version, done.files), (1, 0));
     assert_eq!(home.lake.position(reports, "write/t/3").await.unwrap(), Some(8));
 }
@@ -68,7 +90,8 @@ async fn positions_outlive_checkpoints_and_a_new_start() {
     let daily = table("daily");
     for next in 1..=10 {
         let app = format!("write/t/{}", next % 2);
-        committed(home.lake.commit(daily, vec![rows(daily, [(0, next)])], vec![], &at(&app, next)).await);
+        let position = span(&app, next.saturating_sub(2), next);
+        committed(home.lake.commit(daily, vec![rows(daily, [(0, next)])], vec![], &position).await);
     }
     let log = home.folder.path().join("daily/_delta_log");
     assert!(log.join("00000000000000000009.checkpoint.parquet").exists());
@@ -89,6 +112,6 @@ async fn rows_that_do_not_fit_are_refused_by_name() {
     assert!(refused.to_string().contains("takes no marks"), "{refused}");
     let mut unknown = *table("daily");
     unknown.name = "weekly";
-    let refused = home.lake.commit(&unknown, vec![], vec![], &[Position { app: "a".into(), next: 1 }]).await;
+    let refused = home.lake.commit(&unknown, vec![], vec![], &at("a", 1)).await;
     assert!(matches!(refused, Err(LakeError::UnknownTable(name)) if name == "weekly"));
 }
