@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 mod crash;
 pub mod logging;
+pub mod memory;
 pub mod runner;
 pub mod source;
 pub mod topology;

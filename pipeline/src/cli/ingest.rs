@@ -16,6 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::sql;
 use super::summary::Summary;
 use crate::app::App;
+use crate::memory;
 use crate::runner::{Progress, Runner, backoff};
 use crate::source::Item;
 use crate::source::feed::{Fed, Feeder};
@@ -58,6 +59,7 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
     let fed = feeding.await.context("the intake died")??;
     tokio::task::block_in_place(|| runner.drain(|progress| bar.show(&intake, progress)))?;
     let progress = tokio::task::block_in_place(|| runner.stop())?;
+    memory::give_back();
     for table in TABLES {
         // Sums are added up for good; of other tables only many small files are worth joining.
         lake.compact(table, table.merge == Merge::Sum).await?;

@@ -10,6 +10,7 @@ mod space;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use fjall::config::FilterPolicy;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
@@ -22,7 +23,12 @@ use space::Reserve;
 /// Version of the format on disk.
 const FORMAT: u32 = 1;
 /// Memory of a topic's newest records before they are written out, in bytes.
-const TOPIC_MEMTABLE: u64 = 4 << 20;
+const TOPIC_MEMTABLE: u64 = 2 << 20;
+/// The least that all such memory together may take before writers wait, in bytes: with less, none of the dozen
+/// keyspaces might be full enough to be written out, and nobody would go on.
+const LEAST_UNWRITTEN: u64 = 32 << 20;
+/// How long a writer waits before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// The smallest memory that the log can work with, in bytes.
 const LEAST_MEMORY: u64 = 16 << 20;
 
@@ -69,6 +75,8 @@ pub struct Disk {
     fixed: HashMap<Space, Keyspace>,
     topics: RwLock<HashMap<&'static str, Keyspace>>,
     reserve: Reserve,
+    /// Bytes that may wait in memory to be written out.
+    unwritten: u64,
 }
 
 impl Disk {
@@ -95,7 +103,8 @@ impl Disk {
             fixed.insert(space, keyspace.map_err(|e| failed(&e))?);
         }
         let reserve = Reserve::new(path, settings.reserve_bytes);
-        Ok(Self { database, fixed, topics: RwLock::default(), reserve })
+        let unwritten = (settings.memory_bytes / 2).max(LEAST_UNWRITTEN);
+        Ok(Self { database, fixed, topics: RwLock::default(), reserve, unwritten })
     }
 
     fn keyspace(&self, space: Space) -> Result<Keyspace, LogError> {
@@ -126,6 +135,10 @@ impl Store for Disk {
     fn apply(&self, writes: Vec<Write>) -> Result<(), LogError> {
         let bytes: usize = writes.iter().map(|w| w.key.len() + w.value.as_ref().map_or(0, Vec::len)).sum();
         self.reserve.check(bytes as u64)?;
+        // Each keyspace bounds what of its own waits to be written out; this bounds all of them together.
+        while self.database.write_buffer_size() > self.unwritten {
+            std::thread::sleep(LOOK_AGAIN);
+        }
         let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
         for Write { space, key, value } in writes {
             let keyspace = self.keyspace(space)?;
