@@ -24,6 +24,7 @@ mod core;
 pub mod embedded;
 mod frame;
 mod groups;
+pub mod kafka;
 mod keys;
 mod member;
 mod memory;
@@ -37,6 +38,7 @@ use dmarcflow_schemas::{Message, Record, TopicPartition};
 
 pub use crate::core::Core;
 pub use embedded::EmbeddedLog;
+pub use kafka::{KafkaLog, KafkaSettings};
 pub use memory::MemoryLog;
 pub use store::Pair;
 
@@ -107,6 +109,10 @@ pub enum LogError {
     Full { path: String },
     #[error("the log in {path} holds a record that cannot be read at {position}: {reason}")]
     Corrupt { path: String, position: String, reason: String },
+    #[error("{what}: the brokers do not answer as they should ({reason}); it goes on by itself when they do")]
+    Away { what: String, reason: String },
+    #[error("topic `{topic}` has {setting}={found}, it needs {setting}={expected}; mend it with: {mend}")]
+    TopicSetting { topic: String, setting: &'static str, found: String, expected: String, mend: String },
     #[error("the log failed: {0}")]
     Storage(String),
 }
@@ -114,7 +120,18 @@ pub enum LogError {
 impl LogError {
     /// Whether trying again later can help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Full { .. })
+        matches!(self, Self::Full { .. } | Self::Away { .. })
+    }
+
+    /// The same error once more, for another who waited for the same.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Away { what, reason } => Self::Away { what: what.clone(), reason: reason.clone() },
+            Self::Full { path } => Self::Full { path: path.clone() },
+            Self::UnknownTopic(topic) => Self::UnknownTopic(topic.clone()),
+            Self::Storage(reason) => Self::Storage(reason.clone()),
+            other => Self::Storage(other.to_string()),
+        }
     }
 }
 
@@ -151,7 +168,32 @@ pub trait Log: Send + Sync + 'static {
     /// Every group that has committed an offset, with its offsets.
     fn groups(&self) -> Result<Vec<(String, TopicPartition, u64)>, LogError>;
 
-    /// Bytes that the values of a partition take, before compression.
+    /// How much of each partition of a topic a group has still to read; 0 when it has read everything. While
+    /// work goes on a backend may count more than there are records, never less.
+    fn lag(&self, group: &str, topic: &str) -> Result<Vec<(u32, u64)>, LogError> {
+        let groups = self.groups()?;
+        let partitions = self.topics().iter().find(|t| t.name == topic).map_or(0, |t| t.partitions);
+        (0..partitions)
+            .map(|p| {
+                let partition = TopicPartition::new(topic, p);
+                let marks = self.watermarks(&partition)?;
+                let found = groups.iter().find(|(g, at, _)| g == group && *at == partition);
+                Ok((p, marks.high.saturating_sub(found.map_or(marks.low, |g| g.2))))
+            })
+            .collect()
+    }
+
+    /// How much the slowest group has still to read in the partition where it is furthest behind. Asked often: the
+    /// answer may be a second old.
+    fn furthest_behind(&self, topic: &str) -> Result<u64, LogError> {
+        let mut furthest = 0;
+        for (_, partition, offset) in self.groups()?.iter().filter(|(_, p, _)| &*p.topic == topic) {
+            furthest = furthest.max(self.watermarks(partition)?.high.saturating_sub(*offset));
+        }
+        Ok(furthest)
+    }
+
+    /// Bytes that the values of a partition take, before compression; a backend may estimate them.
     fn size(&self, partition: &TopicPartition) -> Result<u64, LogError>;
 
     /// Removes messages older than `older_than` (milliseconds since the epoch) or beyond `max_bytes`
@@ -198,28 +240,4 @@ pub trait Consumer: Send {
 
     /// Goes back to the committed offsets, so that what was polled since is given again.
     fn rewind(&mut self) -> Result<(), LogError>;
-}
-
-/// Records of each partition of a topic that a group has still to read.
-pub fn lag(log: &dyn Log, group: &str, topic: &str) -> Result<Vec<(u32, u64)>, LogError> {
-    let groups = log.groups()?;
-    let partitions = log.topics().iter().find(|t| t.name == topic).map_or(0, |t| t.partitions);
-    (0..partitions)
-        .map(|p| {
-            let partition = TopicPartition::new(topic, p);
-            let marks = log.watermarks(&partition)?;
-            let offset =
-                groups.iter().find(|(g, at, _)| g == group && *at == partition).map_or(marks.low, |g| g.2);
-            Ok((p, marks.high.saturating_sub(offset)))
-        })
-        .collect()
-}
-
-/// Records that the slowest group has still to read in the partition where it is furthest behind.
-pub fn furthest_behind(log: &dyn Log, topic: &str) -> Result<u64, LogError> {
-    let mut furthest = 0;
-    for (_, partition, offset) in log.groups()?.iter().filter(|(_, p, _)| &*p.topic == topic) {
-        furthest = furthest.max(log.watermarks(partition)?.high.saturating_sub(*offset));
-    }
-    Ok(furthest)
 }

@@ -1,0 +1,16 @@
+//! The one contract suite.
+
+use dmarcflow_log::{KafkaLog, contract};
+
+use crate::{settings, shared};
+
+#[test]
+fn the_contract_holds_over_kafka() {
+    let Some(cluster) = shared() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    contract::suite(|| {
+        let mut settings = settings(&cluster.brokers(), dir.path());
+        settings.replication = 1;
+        KafkaLog::open(settings).unwrap()
+    });
+}
