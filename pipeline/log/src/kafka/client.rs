@@ -68,6 +68,7 @@ impl KafkaSettings {
             .set("client.id", "dmarcflow")
             .set("topic.metadata.refresh.fast.interval.ms", "100")
             .set("reconnect.backoff.max.ms", "1000")
+            .set("socket.timeout.ms", REQUEST.as_millis().to_string())
             .set("allow.auto.create.topics", "false");
         for (key, value) in &self.properties {
             config.set(key, value);

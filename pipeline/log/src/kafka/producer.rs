@@ -270,16 +270,14 @@ fn flush(producer: &BaseProducer<Receipts>) -> Result<(), KafkaError> {
     Ok(())
 }
 
-/// Commits; a commit that was not answered is asked for again.
+/// Commits; a commit that was not answered is asked for again. Whatever else is said once it was asked for, it may
+/// have happened.
 fn commit(producer: &BaseProducer<Receipts>) -> Result<(), Step> {
     let until = Instant::now() + PATIENCE;
     loop {
         match producer.commit_transaction(PATIENCE) {
             Ok(()) => return Ok(()),
             Err(KafkaError::Transaction(e)) if e.is_retriable() && Instant::now() < until => {}
-            Err(KafkaError::Transaction(e)) if e.txn_requires_abort() => {
-                return Err(Step::Before(KafkaError::Transaction(e)));
-            }
             Err(error) => return Err(Step::While(error)),
         }
     }

@@ -142,6 +142,7 @@ impl Node {
         let copies = voters.split(',').count().min(3);
         let majority = copies / 2 + 1;
         for (key, value) in [
+            ("default.replication.factor", copies),
             ("offsets.topic.replication.factor", copies),
             ("transaction.state.log.replication.factor", copies),
             ("share.coordinator.state.topic.replication.factor", copies),

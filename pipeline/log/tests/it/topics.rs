@@ -1,12 +1,10 @@
 //! Topics that do not fit are refused with the command that mends them; secrets are never told.
 
-use std::process::Command;
-
 use dmarcflow_log::{KafkaLog, Log, LogError};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 
-use crate::{IN, broker, settings, shared};
+use crate::{IN, settings, shared};
 
 #[test]
 fn a_topic_that_loses_messages_is_refused_until_it_is_mended() {
@@ -27,16 +25,19 @@ fn a_topic_that_loses_messages_is_refused_until_it_is_mended() {
     let LogError::TopicSetting { topic, setting, found, expected, mend } = &error else { panic!("{error}") };
     assert_eq!((topic, *setting, &**expected), (&name, "retention.ms", "-1"));
     assert!(error.to_string().contains(found) && error.to_string().contains(mend), "{error}");
-    let mut words = mend.split(' ');
-    assert_eq!(words.next(), Some("kafka-configs.sh"));
-    let mended = Command::new("java")
-        .arg("-cp")
-        .arg(broker::libs().unwrap().join("*"))
-        .arg("kafka.admin.ConfigCommand")
-        .args(words)
-        .output()
-        .unwrap();
-    assert!(mended.status.success(), "{}", String::from_utf8_lossy(&mended.stderr));
+    let command = format!(
+        "kafka-configs.sh --bootstrap-server {} --alter --entity-type topics --entity-name {name} --add-config retention.ms=-1",
+        cluster.brokers()
+    );
+    assert_eq!(*mend, command);
+    let mut mended = AlterConfig::new(ResourceSpecifier::Topic(&name));
+    for (key, value) in
+        [("retention.ms", "-1"), ("max.message.bytes", "5000000"), ("compression.type", "producer")]
+    {
+        mended = mended.set(key, value);
+    }
+    let done = futures::executor::block_on(admin.alter_configs(&[mended], &AdminOptions::new())).unwrap();
+    assert!(done[0].is_ok(), "{done:?}");
     log.create_topics(&[IN]).unwrap();
 }
 
