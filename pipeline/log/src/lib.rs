@@ -11,11 +11,16 @@
 //!    survives a kill of the process when `commit` returned, and a power cut after the next
 //!    [`Log::sync`]; transactions are never lost out of order.
 //! 4. **Exclusiveness.** A partition is read by at most one consumer of a group at a time. A
-//!    consumer whose partitions were taken away can no longer commit: it gets [`LogError::Fenced`].
+//!    consumer whose partitions were taken away can no longer commit: it gets [`LogError::Fenced`],
+//!    also when a partition came back meanwhile. Until it was told so, or rewinds, it is given
+//!    nothing more of that partition.
 //! 5. **Resumption.** A consumer starts a partition at the group's committed offset, or at the
 //!    oldest message that is kept when there is none.
 //! 6. **Retention** removes messages from a partition's beginning only, and never one that a
 //!    group which has ever joined the topic has still to read.
+//! 7. **Size.** A value may be larger than a message of the backend: it is given whole.
+//! 8. **Trying again.** An operation that failed for now ([`LogError::is_transient`]) may be tried again as it
+//!    was, and happens once.
 
 mod batch;
 #[cfg(any(test, feature = "contract"))]
@@ -155,7 +160,8 @@ pub trait Log: Send + Sync + 'static {
     fn ledger(&self, name: &str, key: &[u8]) -> Result<Option<Vec<u8>>, LogError>;
 
     /// Joins a consumer group. The group's partitions of `topic` are shared out among its
-    /// consumers evenly, and again whenever one joins or leaves (is dropped).
+    /// consumers evenly, and again whenever one joins or leaves (is dropped). They come and go while the
+    /// consumers poll.
     fn consumer(&self, group: &str, topic: &str) -> Result<Box<dyn Consumer>, LogError>;
 
     /// Reads records of a partition from an offset, beside all groups. Records before the low
@@ -226,16 +232,17 @@ pub trait Consumer: Send {
     /// Polling goes on behind the last record given, committed or not.
     fn poll(&mut self, limits: PollLimits, wait: Duration) -> Result<Vec<Record>, LogError>;
 
-    /// The partitions that this consumer owns now.
+    /// The partitions that this consumer owns now, with their state at hand.
     fn assigned(&self) -> Vec<u32>;
 
-    /// The committed value of a state key of the group in a partition.
+    /// The committed value of a state key of the group in a partition that this consumer owns.
     fn state(&self, partition: u32, key: &[u8]) -> Result<Option<Vec<u8>>, LogError>;
 
     /// State keys of the group in a partition that begin with `prefix`, in order, `limit` at most.
     fn scan(&self, partition: u32, prefix: &[u8], limit: usize) -> Result<Vec<Pair>, LogError>;
 
-    /// Commits outputs, offsets and state as one.
+    /// Commits outputs, offsets and state as one. After [`LogError::Fenced`] what was polled since the last
+    /// commit is to be given up ([`Consumer::rewind`]).
     fn commit(&mut self, transaction: Transaction) -> Result<(), LogError>;
 
     /// Goes back to the committed offsets, so that what was polled since is given again.

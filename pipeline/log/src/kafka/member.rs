@@ -40,6 +40,11 @@ const TAKEN: usize = 10_000;
 /// How long a wait lasts before it is looked whether somebody wakes us.
 const SLICE: Duration = Duration::from_millis(20);
 
+/// What the names of changelogs begin with.
+const CHANGELOG: &str = "state.";
+/// A colon in such a name.
+const COLON: &str = "__";
+
 pub(super) struct Member {
     log: Arc<Inner>,
     group: String,
@@ -264,12 +269,32 @@ impl Inner {
     }
 }
 
-/// The changelog of a group's state, behind the prefix.
+/// The changelog of a group's state, behind the prefix. Whoever joins a topic makes it first, so it also says who
+/// ever joined.
 fn changelog(group: &str, topic: &str) -> String {
-    format!("state.{}.{topic}", wire_name(group))
+    format!("{CHANGELOG}{}.{topic}", wire_name(group))
+}
+
+/// The group whose state in a topic this changelog holds, if it holds one's.
+pub(super) fn group_of(changelog: &str, topic: &str) -> Option<String> {
+    let group = changelog.strip_prefix(CHANGELOG)?.strip_suffix(topic)?.strip_suffix('.')?;
+    Some(group.replace(COLON, ":"))
 }
 
 /// A group's name as a part of a topic's name, which has no colons.
 fn wire_name(group: &str) -> String {
-    group.replace(':', "-")
+    group.replace(':', COLON)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changelog_names_its_group() {
+        let name = changelog("write:reports.distinct", "reports.distinct");
+        assert_eq!(group_of(&name, "reports.distinct").as_deref(), Some("write:reports.distinct"));
+        assert_eq!(group_of(&name, "reports.raw"), None);
+        assert_eq!(group_of("reports.raw", "reports.raw"), None);
+    }
 }

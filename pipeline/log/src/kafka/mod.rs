@@ -40,6 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use dmarcflow_schemas::{Message, Record, TopicPartition};
 use rdkafka::admin::AdminClient;
+use rdkafka::consumer::Consumer as _;
 
 use crate::keys::ledger_key;
 use crate::store::{Space, Store};
@@ -53,6 +54,9 @@ pub use settings::KafkaSettings;
 use slot::Slot;
 use standing::Standings;
 use topics::Wanted;
+
+/// Readers that are kept for later, at most.
+const IDLE_READERS: usize = 2;
 
 /// A log on the brokers of an Apache Kafka cluster.
 pub struct KafkaLog {
@@ -76,6 +80,8 @@ struct Inner {
     standings: Standings,
     weights: trim::Weights,
     beside: reader::Beside,
+    /// Readers that wait for work: connecting takes longer than most reads.
+    idle: Mutex<Vec<Reader>>,
     tail: Mutex<Option<Tail>>,
     append: Append,
 }
@@ -106,6 +112,7 @@ impl KafkaLog {
             standings: Standings::default(),
             weights: trim::Weights::default(),
             beside: reader::Beside::default(),
+            idle: Mutex::default(),
             tail: Mutex::default(),
         });
         topics::ensure(&inner, &[Wanted::changelog(inner.settings.named(ledger::TOPIC), 1)])?;
@@ -138,6 +145,20 @@ impl Inner {
             return Err(LogError::UnknownTopic(partition.to_string()));
         }
         Ok(self.settings.named(spec.name))
+    }
+
+    /// A reader that nobody uses.
+    fn reader(&self) -> Result<Reader, LogError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| self.settings.reader(), Ok)
+    }
+
+    /// Takes a reader back for others.
+    fn put_back(&self, reader: Reader) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_READERS && reader.unassign().is_ok() {
+            idle.push(reader);
+        }
     }
 
     /// Reads the ledgers to their end.
@@ -195,7 +216,8 @@ impl Log for KafkaLog {
     }
 
     fn groups(&self) -> Result<Vec<(String, TopicPartition, u64)>, LogError> {
-        self.inner.standings.now(&self.inner).map(|all| all.to_vec())
+        let all = self.inner.standings.now(&self.inner)?;
+        Ok(all.iter().filter_map(|(group, p, offset)| Some((group.clone(), p.clone(), (*offset)?))).collect())
     }
 
     fn lag(&self, group: &str, topic: &str) -> Result<Vec<(u32, u64)>, LogError> {

@@ -51,7 +51,7 @@ pub(super) enum Failed {
     /// It was aborted.
     Aborted(LogError),
     /// It may have been committed: then its messages stand there.
-    Unknown(LogError, Vec<u64>),
+    Unknown(Box<LogError>, Vec<u64>),
 }
 
 /// Takes note of where messages were stored.
@@ -149,7 +149,7 @@ impl Producer {
             Err(Step::While(error)) => {
                 let stored = std::mem::take(&mut producer.context().lock().offsets);
                 let error = LogError::Away { what: "committing".to_owned(), reason: error.to_string() };
-                Err(Failed::Unknown(error, stored))
+                Err(Failed::Unknown(Box::new(error), stored))
             }
         }
     }

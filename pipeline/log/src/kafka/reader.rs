@@ -39,13 +39,15 @@ impl Beside {
         limits: PollLimits,
     ) -> Result<Vec<Record>, LogError> {
         let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let goes_on = place.take().filter(|p| p.at == *from && p.next == offset && !p.is_spent());
-        let mut here = match goes_on {
-            Some(here) => here,
-            None => match Place::start(log, from, offset)? {
-                Some(here) => here,
-                None => return Ok(Vec::new()),
-            },
+        let mut here = match place.take() {
+            Some(here) if here.at == *from && here.next == offset && !here.is_spent() => here,
+            other => {
+                other.into_iter().for_each(|other| log.put_back(other.reader));
+                match Place::start(log, from, offset)? {
+                    Some(here) => here,
+                    None => return Ok(Vec::new()),
+                }
+            }
         };
         let records = here.read(offset, limits)?;
         *place = Some(here);
@@ -57,11 +59,12 @@ impl Place {
     /// Starts to read; none when there is nothing.
     fn start(log: &Inner, from: &TopicPartition, offset: u64) -> Result<Option<Self>, LogError> {
         let topic = log.partition(from)?;
-        let reader = log.settings.reader()?;
+        let reader = log.reader()?;
         let of = (topic.as_str(), &[from.partition][..]);
         let (low, end) = (begins(&reader, of)?[0], ends(&reader, of)?[0]);
         let start = offset.max(low);
         if start >= end {
+            log.put_back(reader);
             return Ok(None);
         }
         let list = offsets(&topic, &[(from.partition, start)]).map_err(|e| failed("reading", &e))?;
@@ -78,7 +81,7 @@ impl Place {
         let until = Instant::now() + REQUEST;
         let full =
             |held: &Assembler| held.len() >= limits.records.max(1) || held.bytes() >= limits.bytes.max(1);
-        while !self.ended && !(full(&self.held) && self.held.front().is_some()) {
+        while !(self.ended || full(&self.held) && self.held.front().is_some()) {
             match self.reader.poll(SLICE) {
                 Some(Ok(message)) => self.held.push(record(&self.at, &message)),
                 Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,

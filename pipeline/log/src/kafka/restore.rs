@@ -42,7 +42,7 @@ pub(super) const FORMAT: u8 = 1;
 /// Parts of one changelog topic that are brought up to date.
 pub(super) struct Restore {
     log: Arc<Inner>,
-    reader: Reader,
+    reader: Option<Reader>,
     changelog: String,
     parts: HashMap<u32, Progress>,
     /// Whether reading has begun.
@@ -75,19 +75,26 @@ impl Restore {
                 (progress.part.partition, progress)
             })
             .collect();
-        Ok(Self { reader: log.settings.reader()?, log: Arc::clone(log), changelog, parts, reading: false })
+        Ok(Self { reader: Some(log.reader()?), log: Arc::clone(log), changelog, parts, reading: false })
     }
 
     /// Goes on until everything is up to date (then true) or the time is over.
     pub(super) fn advance(&mut self, until: Instant) -> Result<bool, LogError> {
+        let Some(reader) = self.reader.take() else { return Ok(false) };
+        let done = self.read(&reader, until);
+        self.reader = Some(reader);
+        done
+    }
+
+    fn read(&mut self, reader: &Reader, until: Instant) -> Result<bool, LogError> {
         loop {
             if !self.reading {
-                self.reading = self.start()?;
+                self.reading = self.start(reader)?;
             }
             if self.reading && self.parts.values().all(|p| p.done) {
                 return Ok(true);
             }
-            match self.reader.poll(SLICE) {
+            match reader.poll(SLICE) {
                 Some(Ok(message)) => {
                     if let Some(progress) = self.parts.get_mut(&(message.partition() as u32)) {
                         progress.take(&self.log, &message)?;
@@ -108,11 +115,11 @@ impl Restore {
     }
 
     /// Begins to read where nothing is undecided any more. False while something is.
-    fn start(&mut self) -> Result<bool, LogError> {
+    fn start(&mut self, reader: &Reader) -> Result<bool, LogError> {
         let mut numbers: Vec<_> = self.parts.keys().copied().collect();
         numbers.sort_unstable();
-        let decided = ends(&self.reader, (&self.changelog, &numbers))?;
-        let lows = begins(&self.reader, (&self.changelog, &numbers))?;
+        let decided = ends(reader, (&self.changelog, &numbers))?;
+        let lows = begins(reader, (&self.changelog, &numbers))?;
         if numbers.iter().zip(&decided).any(|(p, end)| *end < self.parts[p].target) {
             return Ok(false);
         }
@@ -126,8 +133,16 @@ impl Restore {
             }
         }
         let list = offsets(&self.changelog, &from).map_err(|e| failed("restoring", &e))?;
-        self.reader.assign(&list).map_err(|e| failed("restoring", &e))?;
+        reader.assign(&list).map_err(|e| failed("restoring", &e))?;
         Ok(true)
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            self.log.put_back(reader);
+        }
     }
 }
 

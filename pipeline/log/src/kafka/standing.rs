@@ -3,25 +3,24 @@
 //! Offsets count the marks that end transactions, so "behind" is an upper bound of records while work goes on; a
 //! member that has read everything commits the partition's end, which makes it 0.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dmarcflow_schemas::TopicPartition;
-use rdkafka::consumer::Consumer as _;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::Inner;
 use super::client::{REQUEST, Reader};
 use super::error::failed;
+use super::member::group_of;
 use super::places::{begins, committed, ends};
-use crate::LogError;
+use crate::{LogError, TopicSpec};
 
 /// How old an answer to "how far is the slowest" may be: it is asked in every round of every worker.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// A group's offset in a partition.
-pub(super) type Standing = (String, TopicPartition, u64);
+/// A group's offset in a partition of a topic that it joined; none before it committed one.
+pub(super) type Standing = (String, TopicPartition, Option<u64>);
 
 /// What is known of the groups.
 #[derive(Default)]
@@ -44,18 +43,35 @@ impl Standings {
     }
 
     /// Every group's offsets, as they are now.
+    ///
+    /// A group that ever joined a topic has a changelog for it. Coordinators may not know of a group while they
+    /// move; that topic is always there.
     pub(super) fn now(&self, log: &Inner) -> Result<Arc<Vec<Standing>>, LogError> {
-        let what = "asking for groups";
-        let list = log.admin.inner().fetch_group_list(None, REQUEST).map_err(|e| failed(what, &e))?;
-        let mut all = Vec::new();
-        for group in list.groups().iter().filter_map(|g| g.name().strip_prefix(&log.settings.prefix)) {
-            all.extend(self.of_group(log, group)?);
+        let all =
+            log.admin.inner().fetch_metadata(None, REQUEST).map_err(|e| failed("asking for topics", &e))?;
+        let topics = log.specs();
+        let mut joined: BTreeMap<String, Vec<&TopicSpec>> = BTreeMap::new();
+        for name in all.topics().iter().filter_map(|t| t.name().strip_prefix(&log.settings.prefix)) {
+            let found = topics.iter().filter_map(|topic| Some((group_of(name, topic.name)?, topic)));
+            if let Some((group, topic)) = found.max_by_key(|(_, topic)| topic.name.len()) {
+                joined.entry(group).or_default().push(topic);
+            }
         }
-        all.sort_unstable();
-        let all = Arc::new(all);
-        *self.recent.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((Instant::now(), Arc::clone(&all)));
-        Ok(all)
+        let mut standings = Vec::new();
+        for (group, topics) in joined {
+            for topic in topics {
+                let partitions: Vec<_> = (0..topic.partitions).collect();
+                let of = (&*log.settings.named(topic.name), &*partitions);
+                let offsets = committed(&*self.auditor(log, &group)?, of)?;
+                let at = partitions.iter().map(|p| TopicPartition::new(topic.name, *p));
+                standings.extend(at.zip(offsets).map(|(at, offset)| (group.clone(), at, offset)));
+            }
+        }
+        standings.sort_unstable();
+        let standings = Arc::new(standings);
+        let recent = Some((Instant::now(), Arc::clone(&standings)));
+        *self.recent.lock().unwrap_or_else(PoisonError::into_inner) = recent;
+        Ok(standings)
     }
 
     /// Every group's offsets, as they were lately.
@@ -65,27 +81,6 @@ impl Standings {
             Some((at, all)) if at.elapsed() < FRESH => Ok(all),
             _ => self.now(log),
         }
-    }
-
-    fn of_group(&self, log: &Inner, group: &str) -> Result<Vec<Standing>, LogError> {
-        let what = || format!("asking for the offsets of {group}");
-        let topics = log.specs();
-        let mut list = TopicPartitionList::new();
-        for topic in &topics {
-            let name = log.settings.named(topic.name);
-            (0..topic.partitions).for_each(|p| drop(list.add_partition(&name, p as i32)));
-        }
-        let found =
-            self.auditor(log, group)?.committed_offsets(list, REQUEST).map_err(|e| failed(&what(), &e))?;
-        let mut all = Vec::new();
-        for element in found.elements() {
-            let name = element.topic().strip_prefix(&log.settings.prefix);
-            if let (Some(topic), Offset::Offset(offset)) = (name, element.offset()) {
-                let partition = TopicPartition::new(topic, element.partition() as u32);
-                all.push((group.to_owned(), partition, u64::try_from(offset).unwrap_or_default()));
-            }
-        }
-        Ok(all)
     }
 
     /// How far a group is behind, by partition.
@@ -118,7 +113,7 @@ impl Standings {
         let behind = all
             .iter()
             .filter(|(_, p, _)| &*p.topic == topic)
-            .filter_map(|(_, p, offset)| Some(highs.get(p.partition as usize)?.saturating_sub(*offset)));
+            .filter_map(|(_, p, offset)| Some(highs.get(p.partition as usize)?.saturating_sub((*offset)?)));
         let furthest = behind.max().unwrap_or_default();
         let mut known = self.furthest.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(topic.to_owned(), (Instant::now(), furthest));

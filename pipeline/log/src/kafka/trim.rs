@@ -96,8 +96,8 @@ pub(super) fn trim(
     Ok(end - marks.low)
 }
 
-/// The offset up to which every group has read; a partition that no group ever read is left whole.
+/// The offset up to which every group has read; a partition that no group ever joined is left whole.
 fn read_by_all(standings: &[Standing], partition: &TopicPartition, marks: Watermarks) -> u64 {
-    let offsets = standings.iter().filter(|(_, p, _)| p == partition).map(|(_, _, offset)| *offset);
-    offsets.min().unwrap_or(marks.low).min(marks.high)
+    let here = standings.iter().filter(|(_, p, _)| p == partition);
+    here.map(|(_, _, offset)| offset.unwrap_or(marks.low)).min().unwrap_or(marks.low).min(marks.high)
 }

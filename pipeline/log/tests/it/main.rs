@@ -1,4 +1,5 @@
 //! The log over a real Apache Kafka.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod broker;
 mod contract;

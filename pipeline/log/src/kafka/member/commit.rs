@@ -140,7 +140,7 @@ impl Member {
             Err(Failed::Aborted(error)) => Err(error),
             Err(Failed::Unknown(error, _)) => {
                 self.doubt = Some(Doubt { offsets: all.clone(), committed: false });
-                Err(error)
+                Err(*error)
             }
         }
     }
