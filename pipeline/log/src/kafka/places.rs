@@ -1,5 +1,7 @@
 //! Where partitions begin and end, and where groups stand, as the brokers say: one request for many partitions.
 
+use std::time::Duration;
+
 use rdkafka::consumer::{Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
@@ -7,6 +9,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::client::{REQUEST, Reader};
 use super::error::failed;
 use crate::LogError;
+
+/// How long leaders may take to answer before it is asked who leads.
+const FIRST_TRY: Duration = Duration::from_secs(3);
 
 /// A topic's partitions, by the name that the brokers know.
 pub(super) type Of<'a> = (&'a str, &'a [u32]);
@@ -24,15 +29,28 @@ pub(super) fn ends(reader: &Reader, of: Of<'_>) -> Result<Vec<u64>, LogError> {
 
 /// The offsets of the first messages at a time or after it; none where all are older.
 pub(super) fn at_time(reader: &Reader, of: Of<'_>, time: i64) -> Result<Vec<Option<u64>>, LogError> {
-    let list = list(of, Offset::Offset(time.max(0)))?;
-    let found = reader.offsets_for_times(list, REQUEST).map_err(|e| failed(&what(of), &e))?;
-    each(&found, of)
+    look_up(reader, of, Offset::Offset(time.max(0)))
 }
 
 fn ask(reader: &Reader, of: Of<'_>, which: Offset) -> Result<Vec<u64>, LogError> {
     let found = reader.offsets_for_times(list(of, which)?, REQUEST).map_err(|e| failed(&what(of), &e))?;
     let found = each(&found, of)?;
     found.into_iter().map(|offset| offset.ok_or_else(|| away(of, "the broker gave no offset"))).collect()
+}
+
+/// Asks the partitions' leaders. Where they do not answer, others may lead meanwhile, of which librdkafka only
+/// learns when it is made to.
+fn look_up(reader: &Reader, of: Of<'_>, which: Offset) -> Result<Vec<Option<u64>>, LogError> {
+    let first = reader.offsets_for_times(list(of, which)?, FIRST_TRY).map_err(|e| failed(&what(of), &e));
+    match first.and_then(|found| each(&found, of)) {
+        Err(error) if error.is_transient() => {
+            reader.fetch_metadata(Some(of.0), REQUEST).map_err(|e| failed(&what(of), &e))?;
+            let again =
+                reader.offsets_for_times(list(of, which)?, FIRST_TRY).map_err(|e| failed(&what(of), &e))?;
+            each(&again, of)
+        }
+        done => done,
+    }
 }
 
 /// What a group has committed, once every transaction that may still change it has ended when the client

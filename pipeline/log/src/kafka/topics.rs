@@ -126,14 +126,29 @@ fn check_partitions(topic: &Wanted, found: u32) -> Result<(), LogError> {
     Err(LogError::Partitions { topic: topic.name.clone(), found, expected: topic.partitions })
 }
 
+/// Checks settings, waiting for brokers that do not know a new topic yet.
 fn check_settings(log: &Inner, wanted: &[Wanted], options: &AdminOptions) -> Result<(), LogError> {
+    let until = Instant::now() + KNOWN_WITHIN;
+    loop {
+        match look_at_settings(log, wanted, options) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_transient() && Instant::now() < until => std::thread::sleep(LOOK),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn look_at_settings(log: &Inner, wanted: &[Wanted], options: &AdminOptions) -> Result<(), LogError> {
     let which: Vec<_> = wanted.iter().map(|t| ResourceSpecifier::Topic(&t.name)).collect();
     let what = "asking for the settings of topics";
     let found = block_on(log.admin.describe_configs(&which, options)).map_err(|e| failed(what, &e))?;
     for (topic, found) in wanted.iter().zip(found) {
         let found = found.map_err(|code| failed(what, &KafkaError::AdminOp(code)))?;
         for &(setting, ref expected) in &topic.settings {
-            let value = found.get(setting).and_then(|entry| entry.value.clone()).unwrap_or_default();
+            let Some(value) = found.get(setting).and_then(|entry| entry.value.clone()) else {
+                let reason = format!("{} has no {setting} yet", topic.name);
+                return Err(LogError::Away { what: what.to_owned(), reason });
+            };
             if !agrees(setting, &value, expected) {
                 return Err(LogError::TopicSetting {
                     mend: format!(

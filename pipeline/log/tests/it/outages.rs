@@ -110,7 +110,9 @@ fn a_broker_that_is_killed_and_started_again_under_load_costs_nothing() {
 
 #[test]
 fn one_of_three_brokers_may_die_or_freeze() {
-    let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .try_init();
     let Some(mut cluster) = Cluster::start(3) else { return };
     survives(&mut cluster, |cluster, progress| {
         println!("killing");
