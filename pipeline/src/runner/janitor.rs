@@ -34,7 +34,8 @@ pub(super) fn work(context: &Context, topics: &[(TopicSpec, Keep)]) -> Result<()
                     Err(e) if e.is_transient() => {
                         tracing::debug!(error = %e, topic = topic.name, "not trimmed")
                     }
-                    other => drop(other?),
+                    Ok(_) => {}
+                    Err(e) => return Err(e.into()),
                 }
             }
         }

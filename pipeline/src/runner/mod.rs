@@ -160,8 +160,9 @@ impl Runner {
             let seen = progress.commits();
             match self.lag() {
                 Ok(0) => break,
+                Ok(_) => {}
                 Err(RunError::Log(e)) if e.is_transient() => {}
-                other => drop(other?),
+                Err(e) => return Err(e),
             }
             if progress.is_stopping() {
                 break;
