@@ -1,5 +1,7 @@
 //! The one contract suite.
 
+use std::time::Duration;
+
 use dmarcflow_log::{KafkaLog, contract};
 
 use crate::{settings, shared};
@@ -11,6 +13,8 @@ fn the_contract_holds_over_kafka() {
     contract::suite(|| {
         let mut settings = settings(&cluster.brokers(), dir.path());
         settings.replication = 1;
+        // Nobody is killed here: a slow machine must not look like it.
+        settings.session_timeout = Duration::from_secs(30);
         KafkaLog::open(settings).unwrap()
     });
 }

@@ -7,6 +7,7 @@ mod copies;
 mod crashes;
 mod outages;
 mod topics;
+mod workers;
 mod zombies;
 
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub(crate) const MANY: PollLimits = PollLimits { records: 1_000, bytes: 16 << 20
 /// How long one look lasts.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 /// How long what must come is waited for.
-pub(crate) const LONG: Duration = Duration::from_secs(90);
+pub(crate) const LONG: Duration = Duration::from_secs(180);
 
 /// The broker that the tests share.
 pub(crate) fn shared() -> Option<&'static Cluster> {

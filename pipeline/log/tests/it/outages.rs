@@ -1,8 +1,8 @@
 //! Brokers that go away and come back: everything goes on by itself, and nothing is lost or doubled.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dmarcflow_log::{KafkaLog, Log, LogError, TopicSpec, Transaction};
 use dmarcflow_schemas::Message;
@@ -96,8 +96,12 @@ fn survives(cluster: &mut Cluster, disturb: impl FnOnce(&mut Cluster, &dyn Fn())
     drop(only(&log, "g"));
 }
 
+/// Outages are tried one after the other: brokers that start at the same time are slow enough as it is.
+static ALONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn a_broker_that_is_killed_and_started_again_under_load_costs_nothing() {
+    let _alone = ALONE.lock();
     let Some(mut cluster) = Cluster::start(1) else { return };
     survives(&mut cluster, |cluster, progress| {
         for _ in 0..2 {
@@ -110,6 +114,7 @@ fn a_broker_that_is_killed_and_started_again_under_load_costs_nothing() {
 
 #[test]
 fn one_of_three_brokers_may_die_or_freeze() {
+    let _alone = ALONE.lock();
     let _ = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .try_init();
