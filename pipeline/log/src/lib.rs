@@ -11,11 +11,16 @@
 //!    survives a kill of the process when `commit` returned, and a power cut after the next
 //!    [`Log::sync`]; transactions are never lost out of order.
 //! 4. **Exclusiveness.** A partition is read by at most one consumer of a group at a time. A
-//!    consumer whose partitions were taken away can no longer commit: it gets [`LogError::Fenced`].
+//!    consumer whose partitions were taken away can no longer commit: it gets [`LogError::Fenced`],
+//!    also when a partition came back meanwhile. Until it was told so, or rewinds, it is given
+//!    nothing more of that partition.
 //! 5. **Resumption.** A consumer starts a partition at the group's committed offset, or at the
 //!    oldest message that is kept when there is none.
 //! 6. **Retention** removes messages from a partition's beginning only, and never one that a
 //!    group which has ever joined the topic has still to read.
+//! 7. **Size.** A value may be larger than a message of the backend: it is given whole.
+//! 8. **Trying again.** An operation that failed for now ([`LogError::is_transient`]) may be tried again as it
+//!    was, and happens once.
 
 mod batch;
 #[cfg(any(test, feature = "contract"))]
@@ -24,6 +29,7 @@ mod core;
 pub mod embedded;
 mod frame;
 mod groups;
+pub mod kafka;
 mod keys;
 mod member;
 mod memory;
@@ -37,6 +43,7 @@ use dmarcflow_schemas::{Message, Record, TopicPartition};
 
 pub use crate::core::Core;
 pub use embedded::EmbeddedLog;
+pub use kafka::{KafkaLog, KafkaSettings};
 pub use memory::MemoryLog;
 pub use store::Pair;
 
@@ -107,6 +114,10 @@ pub enum LogError {
     Full { path: String },
     #[error("the log in {path} holds a record that cannot be read at {position}: {reason}")]
     Corrupt { path: String, position: String, reason: String },
+    #[error("{what}: the brokers do not answer as they should ({reason}); it goes on by itself when they do")]
+    Away { what: String, reason: String },
+    #[error("topic `{topic}` has {setting}={found}, it needs {setting}={expected}; mend it with: {mend}")]
+    TopicSetting { topic: String, setting: &'static str, found: String, expected: String, mend: String },
     #[error("the log failed: {0}")]
     Storage(String),
 }
@@ -114,7 +125,18 @@ pub enum LogError {
 impl LogError {
     /// Whether trying again later can help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Full { .. })
+        matches!(self, Self::Full { .. } | Self::Away { .. })
+    }
+
+    /// The same error once more, for another who waited for the same.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Away { what, reason } => Self::Away { what: what.clone(), reason: reason.clone() },
+            Self::Full { path } => Self::Full { path: path.clone() },
+            Self::UnknownTopic(topic) => Self::UnknownTopic(topic.clone()),
+            Self::Storage(reason) => Self::Storage(reason.clone()),
+            other => Self::Storage(other.to_string()),
+        }
     }
 }
 
@@ -138,7 +160,8 @@ pub trait Log: Send + Sync + 'static {
     fn ledger(&self, name: &str, key: &[u8]) -> Result<Option<Vec<u8>>, LogError>;
 
     /// Joins a consumer group. The group's partitions of `topic` are shared out among its
-    /// consumers evenly, and again whenever one joins or leaves (is dropped).
+    /// consumers evenly, and again whenever one joins or leaves (is dropped). They come and go while the
+    /// consumers poll.
     fn consumer(&self, group: &str, topic: &str) -> Result<Box<dyn Consumer>, LogError>;
 
     /// Reads records of a partition from an offset, beside all groups. Records before the low
@@ -151,7 +174,32 @@ pub trait Log: Send + Sync + 'static {
     /// Every group that has committed an offset, with its offsets.
     fn groups(&self) -> Result<Vec<(String, TopicPartition, u64)>, LogError>;
 
-    /// Bytes that the values of a partition take, before compression.
+    /// How much of each partition of a topic a group has still to read; 0 when it has read everything. While
+    /// work goes on a backend may count more than there are records, never less.
+    fn lag(&self, group: &str, topic: &str) -> Result<Vec<(u32, u64)>, LogError> {
+        let groups = self.groups()?;
+        let partitions = self.topics().iter().find(|t| t.name == topic).map_or(0, |t| t.partitions);
+        (0..partitions)
+            .map(|p| {
+                let partition = TopicPartition::new(topic, p);
+                let marks = self.watermarks(&partition)?;
+                let found = groups.iter().find(|(g, at, _)| g == group && *at == partition);
+                Ok((p, marks.high.saturating_sub(found.map_or(marks.low, |g| g.2))))
+            })
+            .collect()
+    }
+
+    /// How much the slowest group has still to read in the partition where it is furthest behind. Asked often: the
+    /// answer may be a second old.
+    fn furthest_behind(&self, topic: &str) -> Result<u64, LogError> {
+        let mut furthest = 0;
+        for (_, partition, offset) in self.groups()?.iter().filter(|(_, p, _)| &*p.topic == topic) {
+            furthest = furthest.max(self.watermarks(partition)?.high.saturating_sub(*offset));
+        }
+        Ok(furthest)
+    }
+
+    /// Bytes that the values of a partition take, before compression; a backend may estimate them.
     fn size(&self, partition: &TopicPartition) -> Result<u64, LogError>;
 
     /// Removes messages older than `older_than` (milliseconds since the epoch) or beyond `max_bytes`
@@ -184,42 +232,19 @@ pub trait Consumer: Send {
     /// Polling goes on behind the last record given, committed or not.
     fn poll(&mut self, limits: PollLimits, wait: Duration) -> Result<Vec<Record>, LogError>;
 
-    /// The partitions that this consumer owns now.
+    /// The partitions that this consumer owns now, with their state at hand.
     fn assigned(&self) -> Vec<u32>;
 
-    /// The committed value of a state key of the group in a partition.
+    /// The committed value of a state key of the group in a partition that this consumer owns.
     fn state(&self, partition: u32, key: &[u8]) -> Result<Option<Vec<u8>>, LogError>;
 
     /// State keys of the group in a partition that begin with `prefix`, in order, `limit` at most.
     fn scan(&self, partition: u32, prefix: &[u8], limit: usize) -> Result<Vec<Pair>, LogError>;
 
-    /// Commits outputs, offsets and state as one.
+    /// Commits outputs, offsets and state as one. After [`LogError::Fenced`] what was polled since the last
+    /// commit is to be given up ([`Consumer::rewind`]).
     fn commit(&mut self, transaction: Transaction) -> Result<(), LogError>;
 
     /// Goes back to the committed offsets, so that what was polled since is given again.
     fn rewind(&mut self) -> Result<(), LogError>;
-}
-
-/// Records of each partition of a topic that a group has still to read.
-pub fn lag(log: &dyn Log, group: &str, topic: &str) -> Result<Vec<(u32, u64)>, LogError> {
-    let groups = log.groups()?;
-    let partitions = log.topics().iter().find(|t| t.name == topic).map_or(0, |t| t.partitions);
-    (0..partitions)
-        .map(|p| {
-            let partition = TopicPartition::new(topic, p);
-            let marks = log.watermarks(&partition)?;
-            let offset =
-                groups.iter().find(|(g, at, _)| g == group && *at == partition).map_or(marks.low, |g| g.2);
-            Ok((p, marks.high.saturating_sub(offset)))
-        })
-        .collect()
-}
-
-/// Records that the slowest group has still to read in the partition where it is furthest behind.
-pub fn furthest_behind(log: &dyn Log, topic: &str) -> Result<u64, LogError> {
-    let mut furthest = 0;
-    for (_, partition, offset) in log.groups()?.iter().filter(|(_, p, _)| &*p.topic == topic) {
-        furthest = furthest.max(log.watermarks(partition)?.high.saturating_sub(*offset));
-    }
-    Ok(furthest)
 }

@@ -18,6 +18,8 @@ use crate::{Consumer, LogError, PollLimits, Transaction};
 struct Cursor {
     epoch: u64,
     next: u64,
+    /// Whether records were given that are not committed.
+    pending: bool,
 }
 
 /// A consumer; leaves its group when it is dropped.
@@ -39,17 +41,22 @@ impl<S: Store> Member<S> {
     /// Where the next record to give stands, if there is one: partition, offset and the partition's end.
     fn next(&mut self, state: &State) -> Result<Option<(TopicPartition, u64, u64)>, LogError> {
         let owned = state.groups.owned(&self.group, self.topic, self.id);
-        self.cursors.retain(|p, cursor| owned.contains(&(*p, cursor.epoch)));
+        // What was given of a partition that went is void; that has to be told before more of it is given.
+        self.cursors.retain(|p, cursor| cursor.pending || owned.contains(&(*p, cursor.epoch)));
         for i in 0..owned.len() {
             let at = (self.turn + i) % owned.len();
             let (p, epoch) = owned[at];
             let partition = TopicPartition::new(self.topic, p);
             let span = state.span(&partition)?;
             let committed = || state.offsets.get(&(self.group.clone(), partition.clone())).copied();
-            let cursor = self
-                .cursors
-                .entry(p)
-                .or_insert_with(|| Cursor { epoch, next: committed().unwrap_or(span.low) });
+            let cursor = self.cursors.entry(p).or_insert_with(|| Cursor {
+                epoch,
+                next: committed().unwrap_or(span.low),
+                pending: false,
+            });
+            if cursor.epoch != epoch {
+                continue;
+            }
             cursor.next = cursor.next.max(span.low);
             if cursor.next < span.high {
                 self.turn = at + 1;
@@ -60,15 +67,17 @@ impl<S: Store> Member<S> {
     }
 
     /// Refuses what concerns partitions that are no longer this member's, or are again after they were not.
-    fn check(&self, state: &State, transaction: &Transaction) -> Result<(), LogError> {
+    fn check(&mut self, state: &State, transaction: &Transaction) -> Result<(), LogError> {
         let own =
             transaction.offsets.iter().filter(|(p, _)| &*p.topic == self.topic).map(|(p, _)| p.partition);
-        for p in own.chain(transaction.state.iter().map(|c| c.partition)) {
+        let partitions: Vec<_> = own.chain(transaction.state.iter().map(|c| c.partition)).collect();
+        for p in partitions {
             let owner = state.groups.owner(&self.group, self.topic, p);
             let ours = owner.is_some_and(|o| {
                 o.member == self.id && self.cursors.get(&p).is_none_or(|cursor| cursor.epoch == o.epoch)
             });
             if !ours {
+                self.cursors.remove(&p);
                 let partition = TopicPartition::new(self.topic, p);
                 return Err(LogError::Fenced { group: self.group.clone(), partition });
             }
@@ -90,6 +99,7 @@ impl<S: Store> Consumer for Member<S> {
                 let next = records.last().map_or(high, |last| last.offset + 1);
                 if let Some(cursor) = self.cursors.get_mut(&partition.partition) {
                     cursor.next = next;
+                    cursor.pending |= !records.is_empty();
                 }
                 if !records.is_empty() {
                     return Ok(records);
@@ -128,10 +138,17 @@ impl<S: Store> Consumer for Member<S> {
     }
 
     fn commit(&mut self, transaction: Transaction) -> Result<(), LogError> {
-        let mut state = self.shared.lock();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
         self.check(&state, &transaction)?;
-        self.shared.commit(&mut state, &self.group, self.topic, transaction)?;
+        let offsets = transaction.offsets.clone();
+        shared.commit(&mut state, &self.group, self.topic, transaction)?;
         drop(state);
+        for (p, offset) in offsets.iter().filter(|(p, _)| &*p.topic == self.topic) {
+            if let Some(cursor) = self.cursors.get_mut(&p.partition) {
+                cursor.pending &= cursor.next != *offset;
+            }
+        }
         self.shared.changed.notify_all();
         Ok(())
     }

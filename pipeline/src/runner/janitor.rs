@@ -29,7 +29,14 @@ pub(super) fn work(context: &Context, topics: &[(TopicSpec, Keep)]) -> Result<()
                 continue;
             }
             for partition in 0..topic.partitions {
-                context.log.trim(&TopicPartition::new(topic.name, partition), older_than, max_bytes)?;
+                match context.log.trim(&TopicPartition::new(topic.name, partition), older_than, max_bytes) {
+                    // The next round does what this one could not.
+                    Err(e) if e.is_transient() => {
+                        tracing::debug!(error = %e, topic = topic.name, "not trimmed")
+                    }
+                    Ok(_) => {}
+                    Err(e) => return Err(e.into()),
+                }
             }
         }
     }

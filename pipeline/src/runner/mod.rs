@@ -158,7 +158,13 @@ impl Runner {
         loop {
             // Read before the lag, so that a commit between the two is not waited for in vain.
             let seen = progress.commits();
-            if progress.is_stopping() || self.lag()? == 0 {
+            match self.lag() {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(RunError::Log(e)) if e.is_transient() => {}
+                Err(e) => return Err(e),
+            }
+            if progress.is_stopping() {
                 break;
             }
             progress.wait_for_commit(seen, Duration::from_millis(200));
@@ -174,8 +180,7 @@ impl Runner {
         let tables = self.topology.tables.iter().map(|t| (tables::group(t), *t));
         let mut behind = 0;
         for (group, topic) in stages.chain(tables) {
-            behind +=
-                dmarcflow_log::lag(&*self.context.log, &group, topic)?.iter().map(|(_, n)| n).sum::<u64>();
+            behind += self.context.log.lag(&group, topic)?.iter().map(|(_, n)| n).sum::<u64>();
         }
         Ok(behind)
     }

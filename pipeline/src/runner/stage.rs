@@ -50,8 +50,12 @@ pub(super) fn work(context: &Context, spec: &StageSpec) -> Result<(), RunError> 
 /// Whether every topic that the stage writes is at most so far ahead of its readers.
 fn has_room(context: &Context, spec: &StageSpec) -> Result<bool, RunError> {
     for topic in spec.outputs {
-        if dmarcflow_log::furthest_behind(&*context.log, topic)? > context.settings.ahead {
-            return Ok(false);
+        match context.log.furthest_behind(topic) {
+            Ok(behind) if behind <= context.settings.ahead => {}
+            Ok(_) => return Ok(false),
+            // A log that is away comes back: until then there is no room.
+            Err(e) if e.is_transient() => return Ok(false),
+            Err(e) => return Err(e.into()),
         }
     }
     Ok(true)

@@ -80,7 +80,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    fn open(path: &Path, settings: &Settings) -> Result<Self, LogError> {
+    pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self, LogError> {
         let place = || path.display().to_string();
         let database = Database::builder(path)
             .cache_size(settings.memory_bytes.max(LEAST_MEMORY) / 3)

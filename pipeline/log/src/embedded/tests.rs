@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use dmarcflow_schemas::{Message, TopicPartition};
 
 use super::*;
-use crate::{Log, PollLimits, StateChange, TopicSpec, Transaction, contract, lag};
+use crate::{Log, PollLimits, StateChange, TopicSpec, Transaction, contract};
 
 const TOPIC: TopicSpec = TopicSpec { name: "in", partitions: 2, large_values: true };
 const OUT: TopicSpec = TopicSpec { name: "out", partitions: 2, large_values: false };
@@ -118,7 +118,7 @@ fn killed_at_any_moment_outputs_offsets_and_state_agree() {
         for p in 0..2 {
             let partition = TopicPartition::new("in", p);
             out += log.watermarks(&TopicPartition::new("out", p)).unwrap().high;
-            offsets += log.watermarks(&partition).unwrap().high - lag(&log, "g", "in").unwrap()[p as usize].1;
+            offsets += log.watermarks(&partition).unwrap().high - log.lag("g", "in").unwrap()[p as usize].1;
             count +=
                 consumer.state(p, b"count").unwrap().map_or(0, |b| u64::from_be_bytes(b.try_into().unwrap()));
             let kept = log.read(&partition, 0, MANY).unwrap();
