@@ -78,7 +78,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "lake.commit_bytes",
         Kind::Size,
-        "24 MiB",
+        "12 MiB",
         "Rows gathered in memory before they are committed, for each of the three groups of tables.",
     ),
     setting("lake.commit_after", Kind::Span, "1s", "How long a row waits for others before it is committed."),

@@ -51,7 +51,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            commit_bytes: 24 << 20,
+            commit_bytes: 12 << 20,
             commit_after: Duration::from_secs(1),
             commit_at_latest: Duration::from_secs(30),
             ahead: 192,

@@ -88,7 +88,7 @@ async fn positions_outlive_checkpoints_and_a_new_start() {
     let options = Options { checkpoint_every: 3, ..fast() };
     let home = Home::new(&options).await;
     let daily = table("daily");
-    for next in 1..=10 {
+    for next in 1..=10_u64 {
         let app = format!("write/t/{}", next % 2);
         let position = span(&app, next.saturating_sub(2), next);
         committed(home.lake.commit(daily, vec![rows(daily, [(0, next)])], vec![], &position).await);
