@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use dmarcflow_lake::{Lake, Options};
 use dmarcflow_log::Log;
 use dmarcflow_log::embedded::{EmbeddedLog, Settings as LogSettings};
+use dmarcflow_log::{KafkaLog, KafkaSettings};
 use dmarcflow_stages::aggregate;
 use dmarcflow_stages::enrich::{References, ReferencesConfig};
 use dmarcflow_stages::parse::Limits;
@@ -35,26 +36,58 @@ impl App {
         }
     }
 
-    /// Opens the log, which one process at a time may do, with the topics of the topology.
+    /// Opens the log, with the topics of the topology.
     pub fn open(&self) -> Result<(Arc<dyn Log>, Topology)> {
+        let log = self.log()?;
+        let topology = topology(&self.parts()?);
+        log.create_topics(&topology.specs())?;
+        Ok((log, topology))
+    }
+
+    /// Whether the log is one that several processes share.
+    pub fn is_shared(&self) -> bool {
+        self.config.text("log") == "kafka"
+    }
+
+    fn log(&self) -> Result<Arc<dyn Log>> {
+        if self.is_shared() {
+            return Ok(Arc::new(KafkaLog::open(self.kafka()?)?));
+        }
         let path = self.data().join("log");
         std::fs::create_dir_all(&path).with_context(|| {
             format!("cannot make the folder {}; choose another with --data", path.display())
         })?;
         let settings = LogSettings {
-            memory_bytes: self.config.required("log.memory"),
-            reserve_bytes: self.config.required("log.reserve"),
+            memory_bytes: self.config.required("embedded.memory"),
+            reserve_bytes: self.config.required("embedded.reserve"),
         };
-        let log = EmbeddedLog::open(&path, settings)?;
-        let topology = topology(&self.parts()?);
-        log.create_topics(&topology.specs())?;
-        Ok((Arc::new(log), topology))
+        Ok(Arc::new(EmbeddedLog::open(&path, settings)?))
+    }
+
+    fn kafka(&self) -> Result<KafkaSettings> {
+        let c = &self.config;
+        let cache = c.path("kafka.cache").unwrap_or_else(|| self.data().join("cache"));
+        let default = KafkaSettings::new(c.text("kafka.brokers"), cache);
+        let worker = c.text("kafka.worker");
+        Ok(KafkaSettings {
+            prefix: c.text("kafka.prefix").to_owned(),
+            properties: c.map("kafka.properties")?,
+            replication: i16::try_from(c.required("kafka.replication"))
+                .context("`kafka.replication` is too large")?,
+            worker: (!worker.is_empty()).then(|| worker.to_owned()),
+            transaction_timeout: c
+                .duration("kafka.transaction_timeout")
+                .unwrap_or(default.transaction_timeout),
+            session_timeout: c.duration("kafka.session_timeout").unwrap_or(default.session_timeout),
+            message_bytes: c.required("kafka.message_bytes") as usize,
+            ..default
+        })
     }
 
     /// Opens the lake; tables that are missing are made.
     pub async fn lake(&self) -> Result<Arc<Lake>> {
         let options = Options {
-            storage: self.config.map("lake.storage"),
+            storage: self.config.map("lake.storage")?,
             target_file_bytes: self.config.required("lake.file_bytes"),
             ..Options::default()
         };
@@ -103,8 +136,8 @@ impl App {
             commit_bytes: c.required("lake.commit_bytes") as usize,
             commit_after: c.duration("lake.commit_after").unwrap_or(default.commit_after),
             commit_at_latest: c.duration("lake.commit_at_latest").unwrap_or(default.commit_at_latest),
-            retention: c.duration("log.retention"),
-            retention_bytes: c.number("log.retention_bytes"),
+            retention: c.duration("retention.age"),
+            retention_bytes: c.number("retention.bytes"),
             ..default
         }
     }

@@ -71,12 +71,19 @@ pub struct Topology {
     pub topics: Vec<(TopicSpec, Keep)>,
     pub stages: Vec<StageSpec>,
     pub tables: Vec<&'static str>,
+    /// Whether this process trims topics.
+    pub trims: bool,
 }
+
+/// The verb of those who write tables.
+pub const WRITE: &str = "write";
+/// The verb of those who trim topics.
+pub const TRIM: &str = "trim";
 
 impl Topology {
     /// Nothing yet; every topic is to have this many partitions.
     pub fn new(partitions: u32) -> Self {
-        Self { partitions, topics: Vec::new(), stages: Vec::new(), tables: Vec::new() }
+        Self { partitions, topics: Vec::new(), stages: Vec::new(), tables: Vec::new(), trims: true }
     }
 
     /// The topics, as the log is to make them.
@@ -102,6 +109,23 @@ impl Topology {
 
     pub fn tables(mut self, topic: &'static str) -> Self {
         self.tables.push(topic);
+        self
+    }
+
+    /// The verbs that a process can be told to work at.
+    pub fn verbs(&self) -> Vec<&'static str> {
+        self.stages.iter().map(|stage| (stage.make)().name()).chain([WRITE, TRIM]).collect()
+    }
+
+    /// The same flow, of which this process works only at these verbs.
+    #[must_use]
+    pub fn only(mut self, verbs: &[String]) -> Self {
+        let wanted = |verb: &str| verbs.iter().any(|v| v == verb);
+        self.stages.retain(|stage| wanted((stage.make)().name()));
+        if !wanted(WRITE) {
+            self.tables.clear();
+        }
+        self.trims = wanted(TRIM);
         self
     }
 }

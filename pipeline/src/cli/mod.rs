@@ -10,6 +10,7 @@ mod schema;
 mod sql;
 mod summary;
 mod topics;
+mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,6 +28,9 @@ pub struct Cli {
     /// Folder of everything that dmarcflow keeps [default: data]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Where topics are kept: `embedded` in the data folder, or on Apache `kafka` [default: embedded]
+    #[arg(long, global = true, value_name = "LOG")]
+    log: Option<String>,
     /// Configuration file (TOML)
     #[arg(long, global = true, value_name = "FILE", env = "DMARCFLOW_CONFIG")]
     config: Option<PathBuf>,
@@ -40,6 +44,8 @@ enum Command {
     Ingest(ingest::Args),
     /// Watch folders and run every stage until stopped
     Run(run::Args),
+    /// Work at some or all stages of a pipeline on Apache Kafka, beside other workers, until stopped
+    Worker(worker::Args),
     /// Query the tables: a query, a file with parameters, or a prompt
     Sql(sql::Args),
     /// Show topics: partitions, offsets, lag, bytes
@@ -64,11 +70,13 @@ pub async fn main(cli: Cli) -> Result<ExitCode> {
         clap_complete::generate(*shell, &mut Cli::command(), "dmarcflow", &mut std::io::stdout());
         return Ok(ExitCode::SUCCESS);
     }
-    let flags = cli.data.iter().map(|dir| ("data", "--data", dir.display().to_string()));
+    let data = cli.data.iter().map(|dir| ("data", "--data", dir.display().to_string()));
+    let flags = data.chain(cli.log.iter().map(|log| ("log", "--log", log.clone())));
     let app = App { config: Config::load(cli.config.as_deref(), std::env::vars(), flags)? };
     match cli.command {
         Command::Ingest(args) => ingest::main(&app, args).await,
         Command::Run(args) => run::main(&app, args).await,
+        Command::Worker(args) => worker::main(&app, args).await,
         Command::Sql(args) => sql::main(&app, args).await,
         Command::Topics(args) => topics::main(&app, &args),
         Command::DeadLetters(args) => dead_letters::main(&app, args).await,

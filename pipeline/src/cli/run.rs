@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use dmarcflow_log::Log;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
 use crate::runner::Runner;
 use crate::source::feed::Feeder;
 use crate::source::watch::Watch;
+use crate::topology::Topology;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -29,11 +31,21 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
         }
     }
     let (log, topology) = app.open()?;
+    work(app, log, topology, folders).await
+}
+
+/// Works at a topology, and looks at folders, until stopped.
+pub(super) async fn work(
+    app: &App,
+    log: Arc<dyn Log>,
+    topology: Topology,
+    folders: Vec<PathBuf>,
+) -> Result<ExitCode> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let runner = Runner::start(topology, Arc::clone(&log), app.lake().await?, app.runner_settings())?;
-    let mut watches: Vec<_> = folders.iter().map(|f| Watch::new(f.clone(), app.walk())).collect();
     let interval = app.config.duration("watch_interval").unwrap_or(Duration::from_secs(2));
     tracing::info!(data = %app.data().display(), folders = folders.len(), "running; stop with Ctrl-C");
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut watches: Vec<_> = folders.into_iter().map(|folder| Watch::new(folder, app.walk())).collect();
     let mut feeder = Feeder::new(log);
     while !runner.progress().is_stopping() {
         tokio::task::block_in_place(|| watches.iter_mut().for_each(|watch| look(watch, &mut feeder)));

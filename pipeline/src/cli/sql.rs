@@ -69,7 +69,7 @@ pub(super) async fn first_answer(app: &App) -> Result<()> {
 
 fn session(app: &App) -> Result<Session> {
     let options = Options {
-        storage: app.config.map("lake.storage"),
+        storage: app.config.map("lake.storage")?,
         memory_bytes: app.config.required("query.memory") as usize,
         ..Options::default()
     };

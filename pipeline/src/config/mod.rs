@@ -4,6 +4,7 @@
 //! documentation stand, and where the reference in `pipeline/CONFIGURATION.md` is printed from.
 
 pub mod reference;
+mod secret;
 pub mod settings;
 mod value;
 
@@ -118,9 +119,7 @@ impl Config {
     }
 
     fn set_text(&mut self, key: &str, text: &str, place: Place) -> Result<(), ConfigError> {
-        if let Some((map, name)) = key.split_once('.')
-            && settings::is_map(map)
-        {
+        if let Some((map, name)) = settings::entry_of(key) {
             return self.add_entry(map, name, text, place);
         }
         self.set(key, |s| s.kind.of_text(text), place)
@@ -200,14 +199,28 @@ impl Config {
         if let Value::List(items) = self.get(key) { items } else { &[] }
     }
 
-    /// A setting that is a table of text.
-    pub fn map(&self, key: &'static str) -> BTreeMap<String, String> {
-        if let Value::Map(entries) = self.get(key) { entries.clone() } else { BTreeMap::new() }
+    /// A setting that is a table of text; what an entry refers to stands in its place.
+    pub fn map(&self, key: &'static str) -> Result<BTreeMap<String, String>, ConfigError> {
+        let Some((Value::Map(entries), place)) = self.values.get(key) else { return Ok(BTreeMap::new()) };
+        let told = entries.iter().map(|(name, value)| match secret::told(value) {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(problem) => {
+                let remedy = "correct it, or give the value itself".to_owned();
+                Err(ConfigError::Invalid {
+                    key,
+                    place: place.clone(),
+                    problem: format!("`{name}`: {problem}"),
+                    remedy,
+                })
+            }
+        });
+        told.collect()
     }
 }
 
 /// Variables of that prefix which are no settings: `CONFIG` names the file, the others serve tests.
-const NOT_SETTINGS: &[&str] = &["CONFIG", "CRASH_AT", "PYTHON", "LOG_FORMAT"];
+const NOT_SETTINGS: &[&str] =
+    &["CONFIG", "CRASH_AT", "PYTHON", "LOG_FORMAT", "KAFKA_LIBS", "S3_SERVER", "LONG"];
 
 fn find(key: &str, place: &Place) -> Result<&'static Setting, ConfigError> {
     SETTINGS.iter().find(|s| s.key == key).ok_or_else(|| ConfigError::Unknown {
@@ -258,6 +271,34 @@ mod tests {
     #[test]
     fn options_of_the_store_are_a_table_of_their_own() {
         let config = load("[lake.storage]\naws_region = 'eu-west-1'", &[]).unwrap();
-        assert_eq!(config.map("lake.storage")["aws_region"], "eu-west-1");
+        assert_eq!(config.map("lake.storage").unwrap()["aws_region"], "eu-west-1");
+    }
+
+    #[test]
+    fn entries_of_tables_come_from_variables_and_may_stand_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("password");
+        std::fs::write(&file, "hunter2\n").unwrap();
+        let config = load(
+            "[kafka.properties]\n'sasl.username' = 'flow'",
+            &[("DMARCFLOW_KAFKA__PROPERTIES__SASL__PASSWORD", &format!("file:{}", file.display()))],
+        )
+        .unwrap();
+        let properties = config.map("kafka.properties").unwrap();
+        assert_eq!(
+            (properties["sasl.username"].as_str(), properties["sasl.password"].as_str()),
+            ("flow", "hunter2")
+        );
+        let shown: Vec<_> = config.effective().map(|(_, value, _)| value.to_string()).collect();
+        assert!(shown.iter().all(|s| !s.contains("hunter2") && !s.contains("password:")), "{shown:?}");
+        let missing = load("[kafka.properties]\n'sasl.password' = 'file:/no/such'", &[]).unwrap();
+        let error = missing.map("kafka.properties").unwrap_err().to_string();
+        assert!(error.contains("sasl.password") && error.contains("/no/such"), "{error}");
+    }
+
+    #[test]
+    fn one_of_several_values_is_asked_for_by_name() {
+        let error = load("log = 'rabbit'", &[]).unwrap_err().to_string();
+        assert!(error.contains("give `embedded` or `kafka`"), "{error}");
     }
 }

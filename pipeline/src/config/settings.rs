@@ -44,24 +44,84 @@ pub const SETTINGS: &[Setting] = &[
         "Folders that `run` watches for reports. A file that was taken is moved to `done/` in its folder.",
     ),
     setting("watch_interval", Kind::Span, "2s", "Time between two looks at the watched folders."),
-    setting("log.memory", Kind::Size, "96 MiB", "Memory for the log's buffers and caches."),
     setting(
-        "log.reserve",
+        "log",
+        Kind::OneOf(&["embedded", "kafka"]),
+        "embedded",
+        "Where topics are kept: in the data folder, by one process, or on Apache Kafka, shared by as many workers as there are. Also `--log`.",
+    ),
+    setting("embedded.memory", Kind::Size, "96 MiB", "Memory for the embedded log's buffers and caches."),
+    setting(
+        "embedded.reserve",
         Kind::Size,
         "64 MiB",
         "Space on the disk that the log leaves free. With less, intake and stages wait until there is room again.",
     ),
     setting(
-        "log.retention",
+        "retention.age",
         Kind::Span,
         "",
         "Age after which reports.raw and dead.letters forget what every stage has read. Default: never, so that everything can be replayed.",
     ),
     setting(
-        "log.retention_bytes",
+        "retention.bytes",
         Kind::Size,
         "",
         "Bytes that each partition of reports.raw and dead.letters keeps of what every stage has read. Default: no limit.",
+    ),
+    setting(
+        "kafka.brokers",
+        Kind::Text,
+        "localhost:9092",
+        "Brokers of the cluster, `host:port`, several separated by commas.",
+    ),
+    setting(
+        "kafka.prefix",
+        Kind::Text,
+        "dmarcflow.",
+        "Put before the name of every topic, group and transaction, so that deployments share a cluster.",
+    ),
+    setting(
+        "kafka.properties",
+        Kind::Map,
+        "",
+        "Passed through to librdkafka, such as `security.protocol`, `sasl.mechanism` (PLAIN, SCRAM-SHA-512, OAUTHBEARER), `sasl.username`, `sasl.password`, `ssl.ca.location`. A value may be `file:PATH` or `env:NAME`: what stands there. Never printed.",
+    ),
+    setting(
+        "kafka.replication",
+        Kind::Number,
+        "3",
+        "Copies of each partition, for topics that are created. 1 for a single broker.",
+    ),
+    setting(
+        "kafka.worker",
+        Kind::Text,
+        "",
+        "A stable name of this worker, its own: it keeps its partitions over a restart. Default: none; a worker that stops leaves its partitions to the others at once.",
+    ),
+    setting(
+        "kafka.cache",
+        Kind::Text,
+        "",
+        "Folder for local copies of state, which may be deleted at any time. Workers of one machine may share it. Default: `cache` in the data folder.",
+    ),
+    setting(
+        "kafka.transaction_timeout",
+        Kind::Span,
+        "10s",
+        "How long a transaction may stay open before the brokers abort it.",
+    ),
+    setting(
+        "kafka.session_timeout",
+        Kind::Span,
+        "10s",
+        "How long a worker may be silent before its partitions go to others.",
+    ),
+    setting(
+        "kafka.message_bytes",
+        Kind::Size,
+        "1 MiB",
+        "Largest message on a topic; a larger report travels in pieces.",
     ),
     setting(
         "lake.url",
@@ -151,6 +211,11 @@ pub const SETTINGS: &[Setting] = &[
 /// Whether a setting is a table whose keys are not settings.
 pub(super) fn is_map(key: &str) -> bool {
     SETTINGS.iter().any(|s| s.key == key && s.kind == Kind::Map)
+}
+
+/// The table that a key is an entry of, and the entry's name there.
+pub(super) fn entry_of(key: &str) -> Option<(&str, &str)> {
+    key.match_indices('.').map(|(at, _)| (&key[..at], &key[at + 1..])).find(|(map, _)| is_map(map))
 }
 
 /// The setting whose name is nearest to a misspelt one, if one is near.

@@ -44,12 +44,17 @@ pub enum Kind {
     Flag,
     List,
     Map,
+    /// One of these.
+    OneOf(&'static [&'static str]),
 }
 
 impl Kind {
     /// What to give, for a message to a person.
-    pub fn describe(self) -> &'static str {
-        match self {
+    pub fn describe(self) -> String {
+        let described = match self {
+            Self::OneOf(values) => {
+                return values.iter().map(|v| format!("`{v}`")).collect::<Vec<_>>().join(" or ");
+            }
             Self::Text => "text",
             Self::Number => "a whole number",
             Self::Size => "a size such as `64 MiB`",
@@ -57,7 +62,8 @@ impl Kind {
             Self::Flag => "true or false",
             Self::List => "a list of text",
             Self::Map => "a table of text",
-        }
+        };
+        described.to_owned()
     }
 
     pub(super) fn of_text(self, text: &str) -> Result<Value, String> {
@@ -65,6 +71,8 @@ impl Kind {
         let problem = || format!("`{text}` is not {}", self.describe());
         Ok(match self {
             Self::Text => Value::Text(text.to_owned()),
+            Self::OneOf(values) if values.contains(&text) => Value::Text(text.to_owned()),
+            Self::OneOf(_) => return Err(problem()),
             Self::List if text.is_empty() => Value::List(Vec::new()),
             Self::List => Value::List(text.split(',').map(|item| item.trim().to_owned()).collect()),
             Self::Map if text.is_empty() => Value::Map(BTreeMap::new()),

@@ -25,9 +25,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dmarcflow_lake::Lake;
-use dmarcflow_log::{Log, LogError};
+use dmarcflow_log::{Consumer, Log, LogError};
 
-use crate::topology::Topology;
+use crate::topology::{TRIM, Topology};
 
 pub use progress::{Progress, Trouble};
 
@@ -84,6 +84,25 @@ struct Context {
     settings: Arc<Settings>,
 }
 
+impl Context {
+    /// Joins a consumer group, waiting for a log that is away. None when the pipeline stops before that.
+    fn join(&self, group: &str, topic: &str) -> Result<Option<Box<dyn Consumer>>, RunError> {
+        let mut attempts = 0;
+        while !self.progress.is_stopping() {
+            match self.log.consumer(group, topic) {
+                Ok(consumer) => return Ok(Some(consumer)),
+                Err(e) if e.is_transient() => {
+                    attempts += 1;
+                    self.progress.troubled(group, attempts, &e.to_string());
+                    self.progress.pause(backoff::wait(attempts, backoff::jitter()));
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// A running pipeline.
 pub struct Runner {
     context: Context,
@@ -122,8 +141,11 @@ impl Runner {
         for &topic in &topology.tables {
             self.spawn(tables::group(topic), move |context| tables::work(context, topic))?;
         }
+        if !topology.trims {
+            return Ok(());
+        }
         let trimmed: Vec<_> = topology.topics.iter().map(|(spec, keep)| (spec.clone(), *keep)).collect();
-        self.spawn("janitor".to_owned(), move |context| janitor::work(context, &trimmed))
+        self.spawn(TRIM.to_owned(), move |context| janitor::work(context, &trimmed))
     }
 
     fn spawn(

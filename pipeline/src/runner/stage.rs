@@ -21,7 +21,7 @@ pub(super) const POLL: Duration = Duration::from_millis(250);
 /// Works until the pipeline stops.
 pub(super) fn work(context: &Context, spec: &StageSpec) -> Result<(), RunError> {
     let mut stage = (spec.make)();
-    let mut consumer = context.log.consumer(stage.name(), spec.input)?;
+    let Some(mut consumer) = context.join(stage.name(), spec.input)? else { return Ok(()) };
     while !context.progress.is_stopping() {
         if !has_room(context, spec)? {
             context.progress.wait_for_commit(context.progress.commits(), POLL);

@@ -29,7 +29,7 @@ pub(super) fn group(topic: &str) -> String {
 
 /// Works until the pipeline stops.
 pub(super) fn work(context: &Context, topic: &'static str) -> Result<(), RunError> {
-    let mut consumer = context.log.consumer(&group(topic), topic)?;
+    let Some(mut consumer) = context.join(&group(topic), topic)? else { return Ok(()) };
     let mut worker =
         Worker { context, topic, name: group(topic), positions: Positions::default(), commits: 0 };
     let mut gathered = Gathered::default();

@@ -45,7 +45,7 @@ fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     fs::write(&filler, vec![0; ((DISK - LEFT) << 20) as usize]).unwrap();
     let mut child = d
         .command(&["ingest", "--quiet", world.path().to_str().unwrap()])
-        .env("DMARCFLOW_LOG__RESERVE", format!("{RESERVE} MiB"))
+        .env("DMARCFLOW_EMBEDDED__RESERVE", format!("{RESERVE} MiB"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -1,10 +1,13 @@
 //! The program, run as a person runs it: once, twice, killed, starved of disk, fed with rubbish.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../log/tests/it/broker.rs"]
+mod broker;
 mod commands;
 mod corpus;
 mod flat;
 mod full_disk;
+mod kafka;
 mod nothing_lost;
 mod once;
 mod open;

@@ -135,6 +135,8 @@ impl KafkaSettings {
         let timeout = self.transaction_timeout.as_millis().to_string();
         let mut config = self.client();
         config
+            // A request must not be waited for longer than its transaction lasts.
+            .set("socket.timeout.ms", REQUEST.min(self.transaction_timeout).as_millis().to_string())
             .set("transactional.id", id)
             .set("transaction.timeout.ms", &timeout)
             .set("message.timeout.ms", &timeout)
