@@ -5,17 +5,34 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use dmarcflow_lake::{Lake, Options};
-use dmarcflow_log::Log;
 use dmarcflow_log::embedded::{EmbeddedLog, Settings as LogSettings};
 use dmarcflow_log::{KafkaLog, KafkaSettings};
+use dmarcflow_log::{Log, LogError};
 use dmarcflow_stages::aggregate;
 use dmarcflow_stages::enrich::{References, ReferencesConfig};
 use dmarcflow_stages::parse::Limits;
 
 use crate::config::Config;
-use crate::runner;
+use crate::runner::{self, backoff};
 use crate::source::files::Walk;
 use crate::topology::{Parts, Topology, topology};
+
+/// How often the brokers are asked at the start, where a person waits for an answer: for about a minute.
+const ATTEMPTS: u32 = 9;
+
+/// Tries again while the brokers are away: they may be starting, or moving leaders.
+fn patiently<T>(mut f: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
+    for attempt in 1..ATTEMPTS {
+        match f() {
+            Err(e) if e.is_transient() => {
+                tracing::warn!("{e}");
+                std::thread::sleep(backoff::wait(attempt, backoff::jitter()));
+            }
+            outcome => return outcome,
+        }
+    }
+    f()
+}
 
 /// A deployment: its configuration, and how to open its parts.
 pub struct App {
@@ -40,7 +57,7 @@ impl App {
     pub fn open(&self) -> Result<(Arc<dyn Log>, Topology)> {
         let log = self.log()?;
         let topology = topology(&self.parts()?);
-        log.create_topics(&topology.specs())?;
+        patiently(|| log.create_topics(&topology.specs()))?;
         Ok((log, topology))
     }
 
@@ -51,7 +68,8 @@ impl App {
 
     fn log(&self) -> Result<Arc<dyn Log>> {
         if self.is_shared() {
-            return Ok(Arc::new(KafkaLog::open(self.kafka()?)?));
+            let settings = self.kafka()?;
+            return Ok(Arc::new(patiently(|| KafkaLog::open(settings.clone()))?));
         }
         let path = self.data().join("log");
         std::fs::create_dir_all(&path).with_context(|| {

@@ -7,6 +7,7 @@ use dmarcflow::cli;
 
 fn main() -> ExitCode {
     dmarcflow::memory::share_arenas();
+    leave_quietly();
     let cli = cli::Cli::parse();
     dmarcflow::logging::start();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -24,6 +25,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Has `println!` end the program where it would panic because the reader of our output went away.
+fn leave_quietly() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        tell(panic);
+    }));
 }
 
 /// Whether the reader of our output went away, as `head` does: nothing to complain about.

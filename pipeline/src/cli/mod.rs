@@ -12,6 +12,7 @@ mod summary;
 mod topics;
 mod worker;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -67,7 +68,10 @@ enum Command {
 /// Runs the command; the exit code is the program's.
 pub async fn main(cli: Cli) -> Result<ExitCode> {
     if let Command::Completions { shell } = &cli.command {
-        clap_complete::generate(*shell, &mut Cli::command(), "dmarcflow", &mut std::io::stdout());
+        // Written by ourselves: clap_complete panics when its reader goes away.
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Cli::command(), "dmarcflow", &mut script);
+        std::io::stdout().write_all(&script)?;
         return Ok(ExitCode::SUCCESS);
     }
     let data = cli.data.iter().map(|dir| ("data", "--data", dir.display().to_string()));

@@ -64,3 +64,20 @@ fn standard_input_and_strict_and_errors_that_say_what_to_do() {
     let write = d.run(&["sql", "DELETE FROM reports"]);
     assert!(!write.status.success() && text(&write.stderr).contains("read-only"), "{}", text(&write.stderr));
 }
+
+#[test]
+fn a_reader_that_goes_away_is_nothing_to_complain_about() {
+    let d = Deployment::new();
+    for args in [&["check-config", "--reference"][..], &["topics"], &["schema"], &["completions", "bash"]] {
+        let mut child = d
+            .command(args)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", output.status);
+        assert!(!text(&output.stderr).contains("panicked"), "{args:?}: {}", text(&output.stderr));
+    }
+}
