@@ -224,7 +224,14 @@ fn columns_say_what_the_references_know() {
         assert_eq!(service.is_some(), confidence.is_valid(i));
         assert!(!confidence.is_valid(i) || (0.0..=1.0).contains(&confidence.value(i)));
     }
-    assert!(values.column_by_name("asn").unwrap().as_primitive::<Int64Type>().null_count() == values.len());
+    let asn = values.column_by_name("asn").unwrap().as_primitive::<Int64Type>();
+    for i in 0..values.len() {
+        let address = text("source_ip", i).and_then(|ip| ip.parse().ok());
+        let place = address.map(|address| references.geo.place(address)).unwrap_or_default();
+        assert_eq!(asn.is_valid(i).then(|| asn.value(i)), place.asn.map(i64::from));
+        assert_eq!(text("as_name", i).as_deref(), place.as_name);
+    }
+    assert!(asn.null_count() > 0 && asn.null_count() < values.len());
 }
 
 #[test]
@@ -235,7 +242,11 @@ fn two_signs_that_decide_together_are_both_named() {
     let evidence = values.column_by_name("service_evidence").unwrap().as_string::<i32>();
     let both: Vec<_> = evidence.iter().flatten().filter(|e| e.contains('+')).collect();
     assert!(!both.is_empty());
-    assert!(both.iter().all(|e| e.starts_with("selector:selector1+network:")), "{both:?}");
+    let agree = |evidence: &&str| {
+        let (selector, other) = evidence.split_once('+').unwrap();
+        selector.starts_with("selector:") && (other.starts_with("network:") || other.starts_with("asn:"))
+    };
+    assert!(both.iter().all(agree), "{both:?}");
 }
 
 #[test]
