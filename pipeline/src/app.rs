@@ -1,9 +1,9 @@
 //! What commands are made of: the log, the lake, the references, opened as configured.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use dmarcflow_lake::{Lake, Options};
 use dmarcflow_log::embedded::{EmbeddedLog, Settings as LogSettings};
 use dmarcflow_log::{KafkaLog, KafkaSettings};
@@ -13,6 +13,7 @@ use dmarcflow_stages::enrich::{References, ReferencesConfig};
 use dmarcflow_stages::parse::Limits;
 
 use crate::config::Config;
+use crate::replay::Flows;
 use crate::runner::{self, backoff};
 use crate::source::files::Walk;
 use crate::topology::{Parts, Topology, topology};
@@ -21,7 +22,7 @@ use crate::topology::{Parts, Topology, topology};
 const ATTEMPTS: u32 = 9;
 
 /// Tries again while the brokers are away: they may be starting, or moving leaders.
-fn patiently<T>(mut f: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
+pub fn patiently<T>(mut f: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
     for attempt in 1..ATTEMPTS {
         match f() {
             Err(e) if e.is_transient() => {
@@ -37,9 +38,19 @@ fn patiently<T>(mut f: impl FnMut() -> Result<T, LogError>) -> Result<T, LogErro
 /// A deployment: its configuration, and how to open its parts.
 pub struct App {
     pub config: Config,
+    /// The live flow, as the log said when it was opened.
+    flow: OnceLock<String>,
+    /// The log itself, once it is open.
+    whole: OnceLock<Arc<dyn Log>>,
+    /// What the stages are made with, once it was asked for: references take a while to load.
+    parts: OnceLock<Parts>,
 }
 
 impl App {
+    pub fn new(config: Config) -> Self {
+        Self { config, flow: OnceLock::new(), whole: OnceLock::new(), parts: OnceLock::new() }
+    }
+
     /// The data folder.
     pub fn data(&self) -> PathBuf {
         self.config.path("data").unwrap_or_else(|| PathBuf::from("data"))
@@ -53,12 +64,48 @@ impl App {
         }
     }
 
-    /// Opens the log, with the topics of the topology.
+    /// Opens the log as the live flow sees it, with the topics of the topology.
     pub fn open(&self) -> Result<(Arc<dyn Log>, Topology)> {
+        let whole = self.log()?;
+        let flows = Flows(&*whole);
+        if let Some(replay) = patiently(|| flows.promoting())? {
+            bail!(
+                "the promotion of the replay `{replay}` was interrupted; finish it: `dmarcflow replay promote {replay}`"
+            );
+        }
+        let live = patiently(|| flows.live())?;
+        let log = self.flow_of(&whole, &live)?;
+        // Opened once a process.
+        drop((self.flow.set(live), self.whole.set(whole)));
+        Ok((log, self.topology()?))
+    }
+
+    /// Opens the log itself, which all flows have in common.
+    pub fn open_whole(&self) -> Result<Arc<dyn Log>> {
         let log = self.log()?;
-        let topology = topology(&self.parts()?);
-        patiently(|| log.create_topics(&topology.specs()))?;
-        Ok((log, topology))
+        let specs = self.topology()?.specs();
+        patiently(|| log.create_topics(&specs))?;
+        Ok(log)
+    }
+
+    /// The log itself, once it is open.
+    pub fn whole(&self) -> Option<&Arc<dyn Log>> {
+        self.whole.get()
+    }
+
+    /// Whether another flow is the live one than when the log was opened. Not, while the log does not answer.
+    pub fn is_replaced(&self) -> bool {
+        self.whole().is_some_and(|log| Flows(&**log).live().is_ok_and(|live| live != self.live()))
+    }
+
+    /// The live flow, once the log is open.
+    pub fn live(&self) -> &str {
+        self.flow.get().map_or("", String::as_str)
+    }
+
+    /// Where a process tells how things are, if that is configured.
+    pub fn listen(&self) -> Option<&str> {
+        Some(self.config.text("listen")).filter(|address| !address.is_empty())
     }
 
     /// Whether the log is one that several processes share.
@@ -102,18 +149,41 @@ impl App {
         })
     }
 
-    /// Opens the lake; tables that are missing are made.
+    /// Opens the lake for the live flow; tables that are missing are made.
     pub async fn lake(&self) -> Result<Arc<Lake>> {
-        let options = Options {
+        self.lake_at(&self.lake_url(), self.live()).await
+    }
+
+    /// Opens a lake for a flow.
+    pub async fn lake_at(&self, url: &str, flow: &str) -> Result<Arc<Lake>> {
+        Ok(Arc::new(Lake::open(url, &self.lake_options(flow)?).await?))
+    }
+
+    /// Removes a lake with all of its tables.
+    pub async fn remove_lake(&self, url: &str) -> Result<()> {
+        Ok(Lake::remove(url, &self.lake_options("")?).await?)
+    }
+
+    fn lake_options(&self, flow: &str) -> Result<Options> {
+        Ok(Options {
             storage: self.config.map("lake.storage")?,
             target_file_bytes: self.config.required("lake.file_bytes"),
+            flow: flow.to_owned(),
             ..Options::default()
-        };
-        Ok(Arc::new(Lake::open(&self.lake_url(), &options).await?))
+        })
+    }
+
+    /// The topology as configured.
+    pub fn topology(&self) -> Result<Topology> {
+        if let Some(parts) = self.parts.get() {
+            return Ok(topology(parts));
+        }
+        let parts = self.parts()?;
+        Ok(topology(self.parts.get_or_init(|| parts)))
     }
 
     /// What the stages are made with.
-    pub fn parts(&self) -> Result<Parts> {
+    fn parts(&self) -> Result<Parts> {
         let c = &self.config;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let references = References::load(&ReferencesConfig {
@@ -151,6 +221,7 @@ impl App {
         let c = &self.config;
         let default = runner::Settings::default();
         runner::Settings {
+            flow: self.live().to_owned(),
             commit_bytes: c.required("lake.commit_bytes") as usize,
             commit_after: c.duration("lake.commit_after").unwrap_or(default.commit_after),
             commit_at_latest: c.duration("lake.commit_at_latest").unwrap_or(default.commit_at_latest),

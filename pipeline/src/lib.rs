@@ -9,6 +9,8 @@ pub mod config;
 mod crash;
 pub mod logging;
 pub mod memory;
+pub mod replay;
 pub mod runner;
+pub mod serve;
 pub mod source;
 pub mod topology;

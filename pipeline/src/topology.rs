@@ -80,6 +80,11 @@ pub const WRITE: &str = "write";
 /// The verb of those who trim topics.
 pub const TRIM: &str = "trim";
 
+/// The consumer group that writes a topic's tables.
+pub fn writers(topic: &str) -> String {
+    format!("{WRITE}:{topic}")
+}
+
 impl Topology {
     /// Nothing yet; every topic is to have this many partitions.
     pub fn new(partitions: u32) -> Self {
@@ -92,7 +97,8 @@ impl Topology {
     }
 
     pub fn topic(mut self, name: &'static str, keep: Keep) -> Self {
-        self.topics.push((TopicSpec { name, partitions: self.partitions, large_values: true }, keep));
+        let passing = keep == Keep::UntilRead;
+        self.topics.push((TopicSpec { name, partitions: self.partitions, passing }, keep));
         self
     }
 
@@ -110,6 +116,17 @@ impl Topology {
     pub fn tables(mut self, topic: &'static str) -> Self {
         self.tables.push(topic);
         self
+    }
+
+    /// The number of partitions of every topic.
+    pub fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
+    /// The consumer groups, each with the topic that it reads.
+    pub fn groups(&self) -> Vec<(String, &'static str)> {
+        let stages = self.stages.iter().map(|stage| ((stage.make)().name().to_owned(), stage.input));
+        stages.chain(self.tables.iter().map(|topic| (writers(topic), *topic))).collect()
     }
 
     /// The verbs that a process can be told to work at.

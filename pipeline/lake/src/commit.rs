@@ -30,6 +30,7 @@ use crate::layout::{Encoded, now};
 use crate::marks::Marks;
 use crate::options::Step;
 use crate::read;
+use crate::replace::sealed;
 use crate::rows::{Ordered, Part};
 use crate::table::{Entry, Handle, Known};
 
@@ -113,6 +114,9 @@ impl Handle {
 
     /// The table's version, if it holds all these positions already; an error unless it holds all or none.
     async fn covered(&self, known: &mut Known, positions: &[Position]) -> Result<Option<u64>, LakeError> {
+        if self.position(known, &sealed(&self.options.flow)).await?.is_some() {
+            return Err(LakeError::Sealed { table: self.spec.name.to_owned() });
+        }
         let mut held = 0;
         let mut misplaced = None;
         for position in positions {

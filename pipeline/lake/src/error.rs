@@ -34,6 +34,9 @@ pub enum LakeError {
          read again from where the table stands"
     )]
     Position { table: String, app: String, stored: u64, from: u64, next: u64 },
+    /// Another flow's rows took the place of this one's.
+    #[error("table `{table}` is written by another flow since a replay was promoted")]
+    Sealed { table: String },
     #[error(
         "table `{table}` changed {attempts} times while a commit was tried: too many writers, try again later"
     )]

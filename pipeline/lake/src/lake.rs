@@ -63,6 +63,11 @@ impl Lake {
         Ok(Self { location, tables: handles })
     }
 
+    /// Removes everything at a location.
+    pub async fn remove(location: &str, options: &Options) -> Result<(), LakeError> {
+        Location::open(location, options)?.remove().await
+    }
+
     /// Where the lake is, as a URL.
     pub fn url(&self) -> &str {
         self.location.url().as_str()
@@ -84,11 +89,25 @@ impl Lake {
         self.table(table.name)?.commit(rows, marks, positions).await
     }
 
+    /// Rows for a table of sums that are not committed yet, with equal keys added up: a batch, or none of none.
+    /// Of another table they stay as they are.
+    pub fn fold(&self, table: &Table, rows: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, LakeError> {
+        let order = &self.table(table.name)?.order;
+        if order.sums() { Ok(order.fold(rows)?.into_iter().collect()) } else { Ok(rows) }
+    }
+
     /// The next offset of an application (`group/topic/partition`) that a table has; none when it
     /// never committed to it.
     pub async fn position(&self, table: &Table, app: &str) -> Result<Option<i64>, LakeError> {
         let handle = self.table(table.name)?;
         handle.position(&mut *handle.newest().await?, app).await
+    }
+
+    /// Replaces the rows of a table by those that another flow wrote to `from`, in one entry; `apps` are the positions
+    /// that come along, and the flow of this lake's options writes no more. Done again, it does nothing.
+    pub async fn replace(&self, table: &Table, from: &Self, apps: &[String]) -> Result<(), LakeError> {
+        let (here, there) = (self.table(table.name)?, from.table(table.name)?);
+        here.take_over(there, (&here.options.flow, &there.options.flow), apps).await
     }
 
     /// Joins small files of a table and adds up sums, partition by partition. With `force` every

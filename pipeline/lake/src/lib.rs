@@ -24,6 +24,7 @@ mod marks;
 mod merge;
 mod options;
 mod read;
+mod replace;
 mod rows;
 mod store;
 mod table;

@@ -45,6 +45,8 @@ pub struct Options {
     pub fsync: bool,
     /// How long a request to an object store is retried before it counts as away.
     pub store_timeout: Duration,
+    /// The flow that writes: a table that another flow has replaced refuses its commits. Empty for the first one.
+    pub flow: String,
     /// Watches the steps of commits.
     pub on_step: Option<StepHook>,
 }
@@ -61,6 +63,7 @@ impl Default for Options {
             keep_removed: Duration::from_secs(86_400),
             fsync: true,
             store_timeout: Duration::from_secs(30),
+            flow: String::new(),
             on_step: None,
         }
     }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::{interleave_record_batch, partition, take_record_batch};
+use arrow::array::{ArrayRef, AsArray, Date32Array, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, interleave_record_batch, partition, take_record_batch};
 use arrow::datatypes::{Date32Type, Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -131,9 +131,25 @@ impl Order {
     /// A day's rows, in order; sums added up.
     pub(crate) fn part(&self, of: &Ordered, day: usize) -> Result<Part, LakeError> {
         let (date, rows) = &of.days[day];
-        let batches: Vec<_> = of.batches.iter().collect();
-        let part = interleave_record_batch(&batches, rows).and_then(|rows| self.collapse(rows));
+        let (batches, rows) = only(&of.batches, rows);
+        let part = interleave_record_batch(&batches, &rows).and_then(|rows| self.collapse(rows));
         Ok(Part { date: *date, rows: part.map_err(|e| self.during().rows(e))? })
+    }
+
+    /// The same rows of a table of sums as one batch: those with equal keys added up.
+    pub(crate) fn fold(&self, batches: Vec<RecordBatch>) -> Result<Option<RecordBatch>, LakeError> {
+        let ordered = self.order(batches)?;
+        let days = (0..ordered.days()).map(|day| {
+            let Part { date, rows } = self.part(&ordered, day)?;
+            let mut columns: Vec<ArrayRef> = vec![Arc::new(Date32Array::from_value(date, rows.num_rows()))];
+            columns.extend_from_slice(rows.columns());
+            RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|e| self.during().rows(e))
+        });
+        let days = days.collect::<Result<Vec<_>, _>>()?;
+        if days.is_empty() {
+            return Ok(None);
+        }
+        concat_batches(&self.schema, &days).map(Some).map_err(|e| self.during().rows(e))
     }
 
     /// What compares the order of rows of data files.
@@ -172,6 +188,24 @@ impl Order {
         }
         RecordBatch::try_new(rows.schema(), columns)
     }
+}
+
+/// Of many batches those that the rows are in, and where the rows are in these.
+fn only<'a>(
+    batches: &'a [RecordBatch],
+    rows: &[(usize, usize)],
+) -> (Vec<&'a RecordBatch>, Vec<(usize, usize)>) {
+    let mut places = vec![None; batches.len()];
+    let mut used = Vec::new();
+    let place = |&(batch, row): &(usize, usize)| {
+        let place = *places[batch].get_or_insert_with(|| {
+            used.push(&batches[batch]);
+            used.len() - 1
+        });
+        (place, row)
+    };
+    let rows = rows.iter().map(place).collect();
+    (used, rows)
 }
 
 /// Sorts rows, by batch and place there, by their keys; equal ones stay as they came.

@@ -99,6 +99,20 @@ impl Location {
         &self.url
     }
 
+    /// Removes everything there.
+    pub(crate) async fn remove(&self) -> Result<(), LakeError> {
+        let failed = |reason: String| LakeError::Location { location: self.url.to_string(), reason };
+        if let Some(folder) = self.folder.clone() {
+            let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+            return removed
+                .map_err(|e| failed(e.to_string()))?
+                .map_err(|e| failed(format!("it cannot be removed: {e}")));
+        }
+        let found = self.root.list(Some(&self.prefix)).map_ok(|object| object.location).boxed();
+        let removed: Result<Vec<_>, _> = self.root.delete_stream(found).try_collect().await;
+        removed.map(drop).map_err(|e| failed(format!("it cannot be removed: {e}")))
+    }
+
     /// The place of a table: the folder of that name.
     pub(crate) fn table(&self, name: &str) -> Result<Place, LakeError> {
         let refused = |reason: String| LakeError::Location { location: self.url.to_string(), reason };

@@ -34,6 +34,7 @@ pub fn suite<L: Log>(make: impl Fn() -> L) {
         ("gives a partition to one member", gives_a_partition_to_one_member),
         ("rewinds", rewinds),
         ("never trims what is unread", never_trims_what_is_unread),
+        ("forgets a group", forgets_a_group),
         ("gives what fits and always one", gives_what_fits_and_always_one),
         ("keeps values of any size", keeps_values_of_any_size),
         ("appends with the ledger", appends_with_the_ledger),
@@ -51,7 +52,7 @@ pub fn suite<L: Log>(make: impl Fn() -> L) {
 }
 
 fn spec(name: &'static str, partitions: u32) -> TopicSpec {
-    TopicSpec { name, partitions, large_values: true }
+    TopicSpec { name, partitions, passing: false }
 }
 
 fn message(topic: &'static str, key: &str, value: impl Into<Vec<u8>>) -> Message {
@@ -135,7 +136,7 @@ fn number(record: &Record) -> u32 {
 }
 
 fn commit_up_to(consumer: &mut dyn Consumer, record: &Record) -> Result<(), LogError> {
-    consumer.commit(Transaction {
+    consumer.commit(&Transaction {
         offsets: vec![(record.source.clone(), record.offset + 1)],
         ..Transaction::default()
     })
@@ -145,7 +146,7 @@ fn commit_up_to(consumer: &mut dyn Consumer, record: &Record) -> Result<(), LogE
 fn commit_all(consumer: &mut dyn Consumer, records: &[Record]) {
     let offsets: BTreeMap<_, _> = records.iter().map(|r| (r.source.clone(), r.offset + 1)).collect();
     consumer
-        .commit(Transaction { offsets: offsets.into_iter().collect(), ..Transaction::default() })
+        .commit(&Transaction { offsets: offsets.into_iter().collect(), ..Transaction::default() })
         .unwrap();
 }
 
@@ -154,7 +155,7 @@ fn put(partition: u32, key: &str, value: Option<&str>) -> StateChange {
 }
 
 fn commit_state(consumer: &mut dyn Consumer, state: Vec<StateChange>) {
-    consumer.commit(Transaction { state, ..Transaction::default() }).unwrap();
+    consumer.commit(&Transaction { state, ..Transaction::default() }).unwrap();
 }
 
 fn lag(log: &dyn Log, group: &str) -> u64 {
@@ -184,12 +185,12 @@ fn commits_all_or_nothing(log: Arc<dyn Log>) {
         offsets: vec![(record.source.clone(), record.offset + 1)],
         state: vec![put(record.source.partition, "k", Some("v"))],
     };
-    assert!(matches!(consumer.commit(transaction.clone()), Err(LogError::UnknownTopic(_))));
+    assert!(matches!(consumer.commit(&transaction), Err(LogError::UnknownTopic(_))));
     assert_eq!(read_all(&*log, OUT).len(), 0);
     assert_eq!(consumer.state(record.source.partition, b"k").unwrap(), None);
     assert!(lag(&*log, "g") > 0);
     transaction.messages.truncate(1);
-    consumer.commit(transaction).unwrap();
+    consumer.commit(&transaction).unwrap();
     assert_eq!(collect(&mut *log.consumer("other", OUT).unwrap(), 1).len(), 1);
     assert_eq!(consumer.state(record.source.partition, b"k").unwrap().as_deref(), Some(&b"v"[..]));
     drop(consumer);
@@ -330,6 +331,28 @@ fn rewinds(log: Arc<dyn Log>) {
     consumer.rewind().unwrap();
     again = collect(&mut *consumer, 29);
     assert!(again.iter().all(|r| first.contains(r)));
+}
+
+fn forgets_a_group(log: Arc<dyn Log>) {
+    fill(&*log, 40);
+    let trim = || -> u64 {
+        (0..PARTITIONS).map(|p| log.trim(&TopicPartition::new(IN, p), Some(i64::MAX), Some(0)).unwrap()).sum()
+    };
+    let mut kept = only(&*log, "kept", IN);
+    let mut gone = only(&*log, "gone", IN);
+    commit_state(&mut *gone, vec![put(0, "key", Some("value"))]);
+    let records = collect(&mut *gone, 40);
+    commit_up_to(&mut *gone, &records[0]).unwrap();
+    drop(gone);
+    until("the group is left", || log.forget("gone", IN).is_ok());
+    assert!(log.groups().unwrap().iter().all(|(group, ..)| group != "gone"));
+    let mut again = only(&*log, "gone", IN);
+    assert_eq!(again.state(0, b"key").unwrap(), None, "its state is gone");
+    assert_eq!(collect(&mut *again, 40).len(), 40, "it begins anew");
+    drop(again);
+    until("the group is left", || log.forget("gone", IN).is_ok());
+    commit_all(&mut *kept, &records);
+    until("it holds back nothing", || trim() > 0);
 }
 
 fn never_trims_what_is_unread(log: Arc<dyn Log>) {

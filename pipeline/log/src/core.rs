@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dmarcflow_schemas::{Message, Record, TopicPartition};
 
 use crate::batch::Batch;
-use crate::keys::{ledger_key, offset_write};
+use crate::keys::{ledger_key, offset_write, state_range};
 use crate::member::Member;
 use crate::shared::{Shared, TRIM_ROUND};
 use crate::state::Topic;
@@ -23,6 +23,17 @@ impl<S: Store> Core<S> {
     pub(crate) fn over(store: S, place: &str) -> Result<Self, LogError> {
         Ok(Self { shared: Arc::new(Shared::over(store, place)?) })
     }
+
+    /// The partitions that a topic was made with; none where it never was.
+    pub fn partitions_of(&self, topic: &str) -> Result<Option<u32>, LogError> {
+        let found = self.shared.store.get(Space::Meta, &topic_key(topic))?;
+        Ok(found.map(|found| found.as_slice().try_into().map_or(0, u32::from_be_bytes)))
+    }
+}
+
+/// Where the number of a topic's partitions is kept.
+fn topic_key(name: &str) -> Vec<u8> {
+    [b"topic\0", name.as_bytes()].concat()
 }
 
 impl<S: Store> Log for Core<S> {
@@ -30,7 +41,7 @@ impl<S: Store> Log for Core<S> {
         let shared = &self.shared;
         let mut state = shared.lock();
         for spec in topics {
-            let key = [b"topic\0", spec.name.as_bytes()].concat();
+            let key = topic_key(spec.name);
             match shared.store.get(Space::Meta, &key)? {
                 Some(found) => {
                     let found = found.as_slice().try_into().map_or(0, u32::from_be_bytes);
@@ -45,7 +56,7 @@ impl<S: Store> Log for Core<S> {
                     value: Some(spec.partitions.to_be_bytes().to_vec()),
                 }])?,
             }
-            shared.store.open_topic(spec.name, spec.large_values)?;
+            shared.store.open_topic(spec.name, spec.passing)?;
             let spans =
                 (0..spec.partitions).map(|p| shared.read_span(spec.name, p)).collect::<Result<_, _>>()?;
             state.topics.entry(spec.name).or_insert(Topic { spec: spec.clone(), spans });
@@ -138,6 +149,24 @@ impl<S: Store> Log for Core<S> {
                 return Ok(removed);
             }
         }
+    }
+
+    fn forget(&self, group: &str, topic: &str) -> Result<(), LogError> {
+        let mut state = self.shared.lock();
+        let partitions = state.topic(topic)?.spec.partitions;
+        let mut writes = Vec::new();
+        for p in 0..partitions {
+            let partition = TopicPartition::new(topic, p);
+            writes.push(Write { value: None, ..offset_write(group, &partition, 0) });
+            let (from, to) = state_range(group, topic, p, &[]);
+            self.shared.store.range(Space::State, &from, &to, &mut |key, _| {
+                writes.push(Write { space: Space::State, key: key.to_vec(), value: None });
+                true
+            })?;
+        }
+        self.shared.store.apply(writes)?;
+        state.offsets.retain(|(g, p), _| !(g == group && &*p.topic == topic));
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), LogError> {

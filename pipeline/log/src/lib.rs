@@ -28,6 +28,7 @@ pub mod contract;
 mod core;
 pub mod embedded;
 mod frame;
+pub mod generation;
 mod groups;
 pub mod kafka;
 mod keys;
@@ -43,6 +44,7 @@ use dmarcflow_schemas::{Message, Record, TopicPartition};
 
 pub use crate::core::Core;
 pub use embedded::EmbeddedLog;
+pub use generation::Generation;
 pub use kafka::{KafkaLog, KafkaSettings};
 pub use memory::MemoryLog;
 pub use store::Pair;
@@ -53,8 +55,8 @@ pub struct TopicSpec {
     pub name: &'static str,
     /// How many partitions; fixed when the topic is created.
     pub partitions: u32,
-    /// Whether values are large (mails, reports): such values are stored apart from the keys.
-    pub large_values: bool,
+    /// Whether records only pass through and are trimmed as soon as they are read: compressing them would not pay.
+    pub passing: bool,
 }
 
 /// A change of a stage's state in a partition.
@@ -211,6 +213,10 @@ pub trait Log: Send + Sync + 'static {
         max_bytes: Option<u64>,
     ) -> Result<u64, LogError>;
 
+    /// Forgets a group that reads a topic, its offsets and its state: it holds back no trimming any more, and begins
+    /// anew if it ever joins again. Nobody may be in it.
+    fn forget(&self, group: &str, topic: &str) -> Result<(), LogError>;
+
     /// Makes everything that was committed before durable against a power cut.
     fn sync(&self) -> Result<(), LogError>;
 
@@ -243,7 +249,7 @@ pub trait Consumer: Send {
 
     /// Commits outputs, offsets and state as one. After [`LogError::Fenced`] what was polled since the last
     /// commit is to be given up ([`Consumer::rewind`]).
-    fn commit(&mut self, transaction: Transaction) -> Result<(), LogError>;
+    fn commit(&mut self, transaction: &Transaction) -> Result<(), LogError>;
 
     /// Goes back to the committed offsets, so that what was polled since is given again.
     fn rewind(&mut self) -> Result<(), LogError>;

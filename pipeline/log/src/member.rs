@@ -137,14 +137,13 @@ impl<S: Store> Consumer for Member<S> {
         Ok(found)
     }
 
-    fn commit(&mut self, transaction: Transaction) -> Result<(), LogError> {
+    fn commit(&mut self, transaction: &Transaction) -> Result<(), LogError> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        self.check(&state, &transaction)?;
-        let offsets = transaction.offsets.clone();
+        self.check(&state, transaction)?;
         shared.commit(&mut state, &self.group, self.topic, transaction)?;
         drop(state);
-        for (p, offset) in offsets.iter().filter(|(p, _)| &*p.topic == self.topic) {
+        for (p, offset) in transaction.offsets.iter().filter(|(p, _)| &*p.topic == self.topic) {
             if let Some(cursor) = self.cursors.get_mut(&p.partition) {
                 cursor.pending &= cursor.next != *offset;
             }

@@ -55,20 +55,21 @@ impl<S: Store> Shared<S> {
         state: &mut State,
         group: &str,
         topic: &str,
-        t: Transaction,
+        t: &Transaction,
     ) -> Result<(), LogError> {
         let mut batch = Batch::new(state);
         batch.add_all(&t.messages)?;
         for (partition, offset) in &t.offsets {
             batch.writes.push(offset_write(group, partition, *offset));
         }
-        for change in t.state {
-            batch.put(Space::State, state_key(group, topic, change.partition, &change.key), change.value);
+        for change in &t.state {
+            let key = state_key(group, topic, change.partition, &change.key);
+            batch.put(Space::State, key, change.value.clone());
         }
         let spans = batch.finish(&self.store)?;
         state.settle(spans);
-        for (partition, offset) in t.offsets {
-            state.offsets.insert((group.to_owned(), partition), offset);
+        for (partition, offset) in &t.offsets {
+            state.offsets.insert((group.to_owned(), partition.clone()), *offset);
         }
         Ok(())
     }

@@ -30,8 +30,8 @@ pub type Pair = (Vec<u8>, Vec<u8>);
 
 /// Ordered keys and values.
 pub trait Store: Send + Sync + 'static {
-    /// Makes a topic's space ready.
-    fn open_topic(&self, name: &'static str, large_values: bool) -> Result<(), LogError>;
+    /// Makes a topic's space ready; `passing` as in [`TopicSpec`](crate::TopicSpec).
+    fn open_topic(&self, name: &'static str, passing: bool) -> Result<(), LogError>;
 
     /// Applies all changes or none; they survive the process, not a power cut.
     fn apply(&self, writes: Vec<Write>) -> Result<(), LogError>;

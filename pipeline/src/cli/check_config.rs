@@ -23,7 +23,7 @@ pub(super) fn main(app: &App, args: &Args) -> Result<ExitCode> {
         println!("{:<26}{:<24}from {place}", setting.key, value.to_string());
     }
     // What only shows when it is used: files that are named must be readable.
-    app.parts()?;
+    app.topology()?;
     println!("\nThe configuration is valid.");
     Ok(ExitCode::SUCCESS)
 }

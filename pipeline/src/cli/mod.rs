@@ -5,6 +5,10 @@ mod dead_letters;
 mod demo;
 mod export;
 mod ingest;
+mod moving;
+mod progress_lines;
+mod replay;
+mod replay_diff;
 mod run;
 mod schema;
 mod sql;
@@ -57,6 +61,10 @@ enum Command {
     Schema(schema::Args),
     /// Write a plain, hive-partitioned copy of the tables
     Export(export::Args),
+    /// Process everything once more beside the live tables; compare, then promote
+    Replay(replay::Args),
+    /// Take over what another data folder's log took in: when one machine is outgrown
+    Move(moving::Args),
     /// Write a seeded, realistic world of reports to try things with
     Demo(demo::Args),
     /// Print the configuration and where each value comes from
@@ -76,7 +84,7 @@ pub async fn main(cli: Cli) -> Result<ExitCode> {
     }
     let data = cli.data.iter().map(|dir| ("data", "--data", dir.display().to_string()));
     let flags = data.chain(cli.log.iter().map(|log| ("log", "--log", log.clone())));
-    let app = App { config: Config::load(cli.config.as_deref(), std::env::vars(), flags)? };
+    let app = App::new(Config::load(cli.config.as_deref(), std::env::vars(), flags)?);
     match cli.command {
         Command::Ingest(args) => ingest::main(&app, args).await,
         Command::Run(args) => run::main(&app, args).await,
@@ -86,6 +94,8 @@ pub async fn main(cli: Cli) -> Result<ExitCode> {
         Command::DeadLetters(args) => dead_letters::main(&app, args).await,
         Command::Schema(args) => schema::main(&args),
         Command::Export(args) => export::main(&app, args).await,
+        Command::Replay(args) => replay::main(&app, args).await,
+        Command::Move(args) => moving::main(&app, &args),
         Command::Demo(args) => demo::main(&args),
         Command::CheckConfig(args) => check_config::main(&app, &args),
         Command::Completions { .. } => Ok(ExitCode::SUCCESS),

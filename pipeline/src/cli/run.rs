@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -10,7 +10,9 @@ use dmarcflow_log::Log;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
+use crate::replay::Replay;
 use crate::runner::Runner;
+use crate::serve::{self, Told};
 use crate::source::feed::Feeder;
 use crate::source::watch::Watch;
 use crate::topology::Topology;
@@ -20,7 +22,26 @@ pub(super) struct Args {
     /// A folder to watch, beside those of the configuration
     #[arg(long, value_name = "DIR")]
     watch: Vec<PathBuf>,
+    /// Where to tell how things are: /health, /ready, /metrics [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    #[command(flatten)]
+    beside: Beside,
 }
+
+/// A replay in the same process.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Beside {
+    /// Also work at a replay, begun here or with `replay run`
+    #[arg(long, value_name = "NAME")]
+    replay: Option<String>,
+    /// Reports a second that the replay reads at most [default: as fast as it goes]
+    #[arg(long, value_name = "N", requires = "replay")]
+    replay_rate: Option<f64>,
+}
+
+/// Where `run` listens unless it is told.
+const LISTEN: &str = "127.0.0.1:8080";
 
 pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
     let folders: Vec<PathBuf> =
@@ -31,23 +52,52 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
         }
     }
     let (log, topology) = app.open()?;
-    work(app, log, topology, folders).await
+    let listen = args.listen.unwrap_or_else(|| app.listen().unwrap_or(LISTEN).to_owned());
+    work(app, (log, topology), folders, Some(&listen), args.beside).await
 }
 
-/// Works at a topology, and looks at folders, until stopped.
+/// Works at a topology, and looks at folders, until stopped; tells how things are where it is to listen.
 pub(super) async fn work(
     app: &App,
-    log: Arc<dyn Log>,
-    topology: Topology,
+    (log, topology): (Arc<dyn Log>, Topology),
     folders: Vec<PathBuf>,
+    listen: Option<&str>,
+    beside: Beside,
 ) -> Result<ExitCode> {
+    let figures = serve::record()?;
+    let listener = match listen {
+        Some(address) => Some(serve::bind(address).await?),
+        None => None,
+    };
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let runner = Runner::start(topology, Arc::clone(&log), app.lake().await?, app.runner_settings())?;
+    let replay = match (&beside.replay, app.whole()) {
+        (Some(name), Some(whole)) => {
+            let replay = Replay::open(app, whole, name, beside.replay_rate).await?;
+            Some(replay.start(app)?)
+        }
+        _ => None,
+    };
+    let told = Told {
+        figures,
+        log: Arc::clone(&log),
+        progress: Arc::clone(runner.progress()),
+        groups: runner.groups(),
+        looked: Mutex::default(),
+    };
+    let server = listener.map(|listener| serve::serve(listener, told)).transpose()?;
+    let address = server.as_ref().map(|server| format!("http://{}", server.address));
     let interval = app.config.duration("watch_interval").unwrap_or(Duration::from_secs(2));
-    tracing::info!(data = %app.data().display(), folders = folders.len(), "running; stop with Ctrl-C");
+    tracing::info!(
+        data = %app.data().display(),
+        folders = folders.len(),
+        listening = address.unwrap_or_else(|| "no".to_owned()),
+        "running; stop with Ctrl-C"
+    );
     let mut watches: Vec<_> = folders.into_iter().map(|folder| Watch::new(folder, app.walk())).collect();
     let mut feeder = Feeder::new(log);
-    while !runner.progress().is_stopping() {
+    let is_stopping = |runner: &Runner| runner.progress().is_stopping();
+    while !is_stopping(&runner) && !replay.as_ref().is_some_and(is_stopping) && !app.is_replaced() {
         tokio::task::block_in_place(|| watches.iter_mut().for_each(|watch| look(watch, &mut feeder)));
         tokio::select! {
             _ = terminate.recv() => break,
@@ -56,7 +106,14 @@ pub(super) async fn work(
         }
     }
     tracing::info!("stopping: committing what was read");
-    tokio::task::block_in_place(|| runner.stop())?;
+    if let Some(replay) = replay {
+        tokio::task::block_in_place(|| replay.stop())?;
+    }
+    let outcome = tokio::task::block_in_place(|| runner.stop());
+    if app.is_replaced() {
+        bail!("a replay was promoted, and this process works at what it replaced: start it again");
+    }
+    outcome?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -67,13 +67,19 @@ pub(super) async fn first_answer(app: &App) -> Result<()> {
     Ok(())
 }
 
-fn session(app: &App) -> Result<Session> {
+/// The live tables.
+pub(super) fn session(app: &App) -> Result<Session> {
+    session_at(app, &app.lake_url())
+}
+
+/// Tables at a place.
+pub(super) fn session_at(app: &App, url: &str) -> Result<Session> {
     let options = Options {
         storage: app.config.map("lake.storage")?,
         memory_bytes: app.config.required("query.memory") as usize,
         ..Options::default()
     };
-    Ok(Session::open(&app.lake_url(), &options)?)
+    Ok(Session::open(url, &options)?)
 }
 
 /// What is asked, if anything is.

@@ -12,6 +12,11 @@ pub(super) struct Args {
     /// Stages to work at, separated by commas: parse, enrich, aggregate, write, trim [default: all]
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     stages: Vec<String>,
+    /// Where to tell how things are: /health, /ready, /metrics [default: nowhere]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    #[command(flatten)]
+    beside: run::Beside,
 }
 
 pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
@@ -27,5 +32,6 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
         bail!("there is no stage `{unknown}`; there are {}", verbs.join(", "));
     }
     let topology = if args.stages.is_empty() { topology } else { topology.only(&args.stages) };
-    run::work(app, log, topology, Vec::new()).await
+    let listen = args.listen.as_deref().or(app.listen());
+    run::work(app, (log, topology), Vec::new(), listen, args.beside).await
 }

@@ -45,6 +45,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("watch_interval", Kind::Span, "2s", "Time between two looks at the watched folders."),
     setting(
+        "listen",
+        Kind::Text,
+        "",
+        "Where a running process tells how things are, `host:port`: /health, /ready, /metrics (for Prometheus). Default: `127.0.0.1:8080` for `run`, nowhere for `worker`. Also `--listen`.",
+    ),
+    setting(
         "log",
         Kind::OneOf(&["embedded", "kafka"]),
         "embedded",

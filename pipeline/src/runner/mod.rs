@@ -26,14 +26,18 @@ use std::time::Duration;
 
 use dmarcflow_lake::Lake;
 use dmarcflow_log::{Consumer, Log, LogError};
+use dmarcflow_schemas::TopicPartition;
 
-use crate::topology::{TRIM, Topology};
+use crate::topology::{TRIM, Topology, writers};
 
 pub use progress::{Progress, Trouble};
+pub use tables::position;
 
 /// How the runner batches and waits.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The flow that this is; empty for the first one.
+    pub flow: String,
     /// Rows gathered for a commit to the lake, at most, in bytes of their messages, for each topic with tables.
     pub commit_bytes: usize,
     /// How long a row waits for others before it is committed.
@@ -51,6 +55,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            flow: String::new(),
             commit_bytes: 12 << 20,
             commit_after: Duration::from_secs(1),
             commit_at_latest: Duration::from_secs(30),
@@ -68,10 +73,26 @@ pub enum RunError {
     Log(#[from] LogError),
     #[error(transparent)]
     Lake(#[from] dmarcflow_lake::LakeError),
+    #[error(
+        "table `{table}` at {tables} stands at {stored} of {partition}, which ends at {end}: these tables were made from another log. \
+         Give this one tables of its own (`lake.url`, or another --data folder), or bring the other log back"
+    )]
+    Foreign { table: &'static str, tables: String, stored: u64, partition: TopicPartition, end: u64 },
     #[error("a worker of `{0}` died; this is a defect of dmarcflow")]
     Died(String),
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+impl RunError {
+    /// Whether trying again later can help.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_transient(),
+            Self::Lake(error) => error.is_transient(),
+            Self::Foreign { .. } | Self::Died(_) | Self::Thread(_) => false,
+        }
+    }
 }
 
 /// Everything that a worker is given.
@@ -139,7 +160,7 @@ impl Runner {
             }
         }
         for &topic in &topology.tables {
-            self.spawn(tables::group(topic), move |context| tables::work(context, topic))?;
+            self.spawn(writers(topic), move |context| tables::work(context, topic))?;
         }
         if !topology.trims {
             return Ok(());
@@ -168,7 +189,7 @@ impl Runner {
     }
 
     /// What has been done so far, and what stands in the way.
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &Arc<Progress> {
         &self.context.progress
     }
 
@@ -196,12 +217,15 @@ impl Runner {
         Ok(())
     }
 
+    /// The consumer groups that work here, each with its topic.
+    pub fn groups(&self) -> Vec<(String, &'static str)> {
+        self.topology.groups()
+    }
+
     /// Records that some group has still to read.
     pub fn lag(&self) -> Result<u64, RunError> {
-        let stages = self.topology.stages.iter().map(|s| ((s.make)().name().to_owned(), s.input));
-        let tables = self.topology.tables.iter().map(|t| (tables::group(t), *t));
         let mut behind = 0;
-        for (group, topic) in stages.chain(tables) {
+        for (group, topic) in self.groups() {
             behind += self.context.log.lag(&group, topic)?.iter().map(|(_, n)| n).sum::<u64>();
         }
         Ok(behind)

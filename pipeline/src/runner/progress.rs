@@ -1,6 +1,6 @@
 //! What the pipeline has done, what stands in its way, and the signals to drain and to stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ struct State {
     commits: u64,
     tally: Tally,
     trouble: BTreeMap<String, Trouble>,
+    /// Workers that ever had to wait.
+    waited: BTreeSet<String>,
 }
 
 /// Shared by all workers.
@@ -40,6 +42,12 @@ impl Progress {
     /// Workers that wait for something to get better, by name.
     pub fn trouble(&self) -> BTreeMap<String, Trouble> {
         self.lock().trouble.clone()
+    }
+
+    /// Workers that ever had to wait, and whether they do now.
+    pub fn waiting(&self) -> Vec<(String, bool)> {
+        let state = self.lock();
+        state.waited.iter().map(|worker| (worker.clone(), state.trouble.contains_key(worker))).collect()
     }
 
     /// Whether the workers are to end, or have ended.
@@ -67,6 +75,9 @@ impl Progress {
 
     /// Counts a commit of a worker and what it did; the worker's trouble is over.
     pub(super) fn committed(&self, worker: &str, tally: &Tally) {
+        for (reason, n) in tally.under("dead/") {
+            metrics::counter!("dmarcflow_dead_letters_total", "reason" => reason.to_owned()).increment(n);
+        }
         let mut state = self.lock();
         state.commits += 1;
         state.tally.merge(tally);
@@ -90,7 +101,11 @@ impl Progress {
 
     /// Notes that a worker has to try again, so that people can see it.
     pub(super) fn troubled(&self, worker: &str, attempts: u32, error: &str) {
+        metrics::counter!("dmarcflow_retries_total", "worker" => worker.to_owned()).increment(1);
         let mut state = self.lock();
+        if !state.waited.contains(worker) {
+            state.waited.insert(worker.to_owned());
+        }
         let since = state.trouble.get(worker).map_or_else(Instant::now, |t| t.since);
         state.trouble.insert(worker.to_owned(), Trouble { since, attempts, error: error.to_owned() });
         drop(state);

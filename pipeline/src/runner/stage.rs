@@ -1,7 +1,7 @@
 //! A stage's worker: poll, process, commit; one poison record never blocks its neighbours.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dmarcflow_log::{Consumer, LogError, PollLimits, Transaction};
 use dmarcflow_schemas::message::header;
@@ -35,7 +35,7 @@ pub(super) fn work(context: &Context, spec: &StageSpec) -> Result<(), RunError> 
         let _entered = span.enter();
         let (transaction, mut tally) = process(context, &mut *stage, &*consumer, &records);
         tracing::debug!(records = records.len(), messages = transaction.messages.len(), "processed");
-        if commit(context, stage.name(), &mut *consumer, transaction)? {
+        if commit(context, stage.name(), &mut *consumer, &transaction)? {
             metrics::counter!("dmarcflow_records_total", "stage" => stage.name())
                 .increment(records.len() as u64);
             tally.add(&format!("in/{}", stage.name()), records.len() as u64);
@@ -153,14 +153,15 @@ pub(super) fn commit(
     context: &Context,
     worker: &str,
     consumer: &mut dyn Consumer,
-    transaction: Transaction,
+    transaction: &Transaction,
 ) -> Result<bool, RunError> {
     crash::point("stage-before-commit");
-    let mut attempts = 0;
+    let (mut attempts, started) = (0, Instant::now());
     loop {
-        match consumer.commit(transaction.clone()) {
+        match consumer.commit(transaction) {
             Ok(()) => break,
             Err(LogError::Fenced { partition, .. }) => {
+                metrics::counter!("dmarcflow_fenced_total", "worker" => worker.to_owned()).increment(1);
                 tracing::info!(worker, %partition, "the partition went to another worker");
                 return Ok(false);
             }
@@ -172,6 +173,8 @@ pub(super) fn commit(
             Err(e) => return Err(e.into()),
         }
     }
+    metrics::histogram!("dmarcflow_log_commit_seconds", "worker" => worker.to_owned())
+        .record(started.elapsed());
     crash::point("stage-after-commit");
     Ok(true)
 }

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use dmarcflow_lake::{LakeError, Position};
 use dmarcflow_log::{Consumer, PollLimits, Transaction};
+use dmarcflow_schemas::tables::Merge;
 use dmarcflow_schemas::{Message, Record, Table, TopicPartition};
 use dmarcflow_stages::{Tally, write};
 
 use super::stage::{POLL, commit, dead};
 use super::{Context, RunError, backoff};
+use crate::topology::writers;
 use crate::{crash, memory};
 
 /// What one poll gives at most.
@@ -22,16 +24,11 @@ const BATCH: PollLimits = PollLimits { records: 64, bytes: 8 << 20 };
 /// Commits after which small files are put together.
 const COMPACT_EVERY: u32 = 16;
 
-/// The consumer group that writes a topic's tables.
-pub(super) fn group(topic: &str) -> String {
-    format!("write:{topic}")
-}
-
 /// Works until the pipeline stops.
 pub(super) fn work(context: &Context, topic: &'static str) -> Result<(), RunError> {
-    let Some(mut consumer) = context.join(&group(topic), topic)? else { return Ok(()) };
+    let Some(mut consumer) = context.join(&writers(topic), topic)? else { return Ok(()) };
     let mut worker =
-        Worker { context, topic, name: group(topic), positions: Positions::default(), commits: 0 };
+        Worker { context, topic, name: writers(topic), positions: Positions::default(), commits: 0 };
     let mut gathered = Gathered::default();
     loop {
         let stopping = context.progress.is_stopping();
@@ -39,6 +36,9 @@ pub(super) fn work(context: &Context, topic: &'static str) -> Result<(), RunErro
         let records = if stopping { Vec::new() } else { consumer.poll(BATCH, wait)? };
         for record in &records {
             worker.gather(record, &mut gathered)?;
+        }
+        if gathered.bytes >= context.settings.commit_bytes {
+            gathered.fold(context)?;
         }
         let caught_up = records.is_empty();
         if gathered.is_due(context, caught_up) || stopping && !gathered.is_empty() {
@@ -60,8 +60,10 @@ struct Gathered {
     next: BTreeMap<TopicPartition, u64>,
     dead: Vec<Message>,
     tally: Tally,
-    /// Of the records gathered.
+    /// What the rows take.
     bytes: usize,
+    /// Whether there is no room for more.
+    full: bool,
     since: Option<Instant>,
 }
 
@@ -70,12 +72,32 @@ impl Gathered {
         self.next.is_empty()
     }
 
+    /// Makes room: rows of tables of sums are added up, so that more of them wait and fewer files are
+    /// written. Where that gives little, it is time to commit.
+    fn fold(&mut self, context: &Context) -> Result<(), RunError> {
+        let mut bytes = 0;
+        let mut sums = false;
+        for (name, rows) in &mut self.rows {
+            let table = named(name)?;
+            if table.merge == Merge::Sum {
+                *rows = context.lake.fold(table, std::mem::take(rows))?;
+                bytes += rows.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
+                sums = true;
+            }
+        }
+        if sums {
+            self.bytes = bytes;
+        }
+        self.full = self.bytes > context.settings.commit_bytes / 2;
+        Ok(())
+    }
+
     /// Whether it is time to commit: by size, by age when nothing more comes, by a greater age in any case.
     fn is_due(&self, context: &Context, caught_up: bool) -> bool {
         let Some(since) = self.since else { return false };
         let age: Duration = since.elapsed();
         let s = &context.settings;
-        self.bytes >= s.commit_bytes
+        self.full
             || age >= s.commit_at_latest
             || caught_up && (age >= s.commit_after || context.progress.is_draining())
     }
@@ -124,12 +146,25 @@ impl Worker<'_> {
         if let Some(position) = self.positions.0.get(&(table, partition)) {
             return Ok(*position);
         }
-        let app = app(self.topic, partition);
+        let app = position(&self.context.settings.flow, self.topic, partition);
         let found =
             self.retry(|context| context.runtime.block_on(context.lake.position(named(table)?, &app)))?;
         let found = found.map_or(0, i64::unsigned_abs);
+        self.check(table, partition, found)?;
         self.positions.0.insert((table, partition), found);
         Ok(found)
+    }
+
+    /// Refuses tables that are ahead of the log: they were made from another one, and what this one has would be
+    /// taken for what they hold already.
+    fn check(&self, table: &'static str, partition: u32, stored: u64) -> Result<(), RunError> {
+        let partition = TopicPartition::new(self.topic, partition);
+        let end = self.retry(|context| context.log.watermarks(&partition))?.high;
+        if stored > end {
+            let tables = self.context.lake.url().to_owned();
+            return Err(RunError::Foreign { table, tables, stored, partition, end });
+        }
+        Ok(())
     }
 
     /// Commits what was gathered: every table with its positions, then the offsets. False when the
@@ -173,7 +208,7 @@ impl Worker<'_> {
         };
         drop((gathered.rows, gathered.marks));
         memory::give_back();
-        let ours = commit(self.context, &self.name, consumer, transaction)?;
+        let ours = commit(self.context, &self.name, consumer, &transaction)?;
         self.context.progress.committed(&self.name, &gathered.tally);
         self.commits += 1;
         if self.commits.is_multiple_of(COMPACT_EVERY) {
@@ -192,7 +227,11 @@ impl Worker<'_> {
         for (partition, next) in next {
             let from = self.position(table, partition.partition)?;
             if *next > from {
-                positions.push(Position { app: app(self.topic, partition.partition), from, next: *next });
+                positions.push(Position {
+                    app: position(&self.context.settings.flow, self.topic, partition.partition),
+                    from,
+                    next: *next,
+                });
             }
         }
         Ok(positions)
@@ -208,24 +247,29 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Tries until the lake can, or cannot for good; stops trying when the pipeline stops.
-    fn retry<T>(&self, mut f: impl FnMut(&Context) -> Result<T, LakeError>) -> Result<T, RunError> {
+    /// Tries until the log or the lake can, or cannot for good; stops trying when the pipeline stops.
+    fn retry<T, E>(&self, mut f: impl FnMut(&Context) -> Result<T, E>) -> Result<T, RunError>
+    where
+        E: Into<RunError>,
+    {
         let mut attempts = 0;
         loop {
-            match f(self.context) {
+            match f(self.context).map_err(Into::into) {
                 Err(e) if e.is_transient() && !self.context.progress.is_stopping() => {
                     attempts += 1;
                     self.context.progress.troubled(&self.name, attempts, &e.to_string());
                     self.context.progress.pause(backoff::wait(attempts, backoff::jitter()));
                 }
-                outcome => return Ok(outcome?),
+                outcome => return outcome,
             }
         }
     }
 }
 
-fn app(topic: &str, partition: u32) -> String {
-    format!("{}/{partition}", group(topic))
+/// What a flow's position in a partition is called in its tables.
+pub fn position(flow: &str, topic: &str, partition: u32) -> String {
+    let name = format!("{}/{partition}", writers(topic));
+    if flow.is_empty() { name } else { format!("{flow}/{name}") }
 }
 
 fn named(table: &'static str) -> Result<&'static Table, LakeError> {

@@ -4,6 +4,7 @@
 //! the same batch as the item, so that an intake which was interrupted and runs again goes on where it was.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,7 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Content, Item};
 
 /// Name of the ledger.
-const SOURCES: &str = "sources";
+pub(super) const SOURCES: &str = "sources";
 /// Bytes that are appended at a time, so that many items share one fsync.
 const BATCH_BYTES: usize = 4 << 20;
 /// Items that are appended at a time.
@@ -122,6 +123,11 @@ fn too_large(key: &[u8], origin: &str, size: Option<u64>) -> Message {
             format!("{origin} has {size} `parse.raw_bytes` allows; it stays where it is: raise the limit and ingest it again"),
         )
         .with(header::ATTEMPTS, "1")
+}
+
+/// A number that no other process draws.
+pub(super) fn random() -> u64 {
+    RandomState::new().hash_one((std::process::id(), SystemTime::now()))
 }
 
 fn now() -> i64 {

@@ -3,6 +3,7 @@
 
 pub mod feed;
 pub mod files;
+pub mod moved;
 pub mod watch;
 
 use std::path::PathBuf;

@@ -8,10 +8,13 @@ mod corpus;
 mod flat;
 mod full_disk;
 mod kafka;
+mod moving;
 mod nothing_lost;
 mod once;
 mod open;
+mod replay;
 mod s3;
 #[path = "../../lake/tests/it/s3_server.rs"]
 mod s3_server;
+mod serve;
 mod support;

@@ -51,6 +51,8 @@ impl Deployment {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DMARCFLOW_")) {
             command.env_remove(name);
         }
+        // A free port, so that deployments stand beside each other.
+        command.env("DMARCFLOW_LISTEN", "127.0.0.1:0");
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }

@@ -119,13 +119,14 @@ impl Disk {
 }
 
 impl Store for Disk {
-    fn open_topic(&self, name: &'static str, large_values: bool) -> Result<(), LogError> {
+    fn open_topic(&self, name: &'static str, passing: bool) -> Result<(), LogError> {
         // Records are read in order and by their whole key only where they are: a filter would never help.
         let options = || {
-            let options = KeyspaceCreateOptions::default()
+            let compression = if passing { CompressionType::None } else { CompressionType::Lz4 };
+            KeyspaceCreateOptions::default()
                 .max_memtable_size(TOPIC_MEMTABLE)
-                .filter_policy(FilterPolicy::disabled());
-            options.with_kv_separation(large_values.then(KvSeparationOptions::default))
+                .filter_policy(FilterPolicy::disabled())
+                .with_kv_separation(Some(KvSeparationOptions::default().compression(compression)))
         };
         let keyspace = self.database.keyspace(name, options).map_err(|e| failed(&e))?;
         self.topics.write().unwrap_or_else(PoisonError::into_inner).insert(name, keyspace);

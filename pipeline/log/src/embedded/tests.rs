@@ -6,8 +6,8 @@ use dmarcflow_schemas::{Message, TopicPartition};
 use super::*;
 use crate::{Log, PollLimits, StateChange, TopicSpec, Transaction, contract};
 
-const TOPIC: TopicSpec = TopicSpec { name: "in", partitions: 2, large_values: true };
-const OUT: TopicSpec = TopicSpec { name: "out", partitions: 2, large_values: false };
+const TOPIC: TopicSpec = TopicSpec { name: "in", partitions: 2, passing: false };
+const OUT: TopicSpec = TopicSpec { name: "out", partitions: 2, passing: true };
 const MANY: PollLimits = PollLimits { records: 10_000, bytes: 64 << 20 };
 
 fn open(path: &Path) -> EmbeddedLog {
@@ -37,7 +37,7 @@ fn what_was_written_is_there_after_opening_again() {
     let state =
         StateChange { partition: first.source.partition, key: b"s".to_vec(), value: Some(b"1".to_vec()) };
     let offsets = vec![(first.source.clone(), 1)];
-    consumer.commit(Transaction { messages: Vec::new(), offsets, state: vec![state] }).unwrap();
+    consumer.commit(&Transaction { messages: Vec::new(), offsets, state: vec![state] }).unwrap();
     let size = log.size(&first.source).unwrap();
     drop((consumer, log));
     let log = open(dir.path());
@@ -87,7 +87,7 @@ fn work_until_killed(path: &Path) {
             offsets: vec![(last.source.clone(), last.offset + 1)],
             state: vec![StateChange { partition, key: b"count".to_vec(), value: Some(count) }],
         };
-        consumer.commit(transaction).unwrap();
+        consumer.commit(&transaction).unwrap();
     }
 }
 

@@ -145,6 +145,9 @@ impl Member {
 
     fn change(&mut self, change: Change) {
         tracing::debug!(group = self.group, name = self.name, ?change, "partitions");
+        let direction = if matches!(change, Change::Assigned(_)) { "assigned" } else { "revoked" };
+        metrics::counter!("dmarcflow_rebalances_total", "group" => self.group.clone(), "direction" => direction)
+            .increment(1);
         match change {
             Change::Assigned(partitions) => {
                 for p in partitions {
@@ -240,7 +243,7 @@ impl Consumer for Member {
         Ok(found)
     }
 
-    fn commit(&mut self, transaction: Transaction) -> Result<(), LogError> {
+    fn commit(&mut self, transaction: &Transaction) -> Result<(), LogError> {
         self.commit_transaction(transaction)
     }
 
@@ -271,7 +274,7 @@ impl Inner {
 
 /// The changelog of a group's state, behind the prefix. Whoever joins a topic makes it first, so it also says who
 /// ever joined.
-fn changelog(group: &str, topic: &str) -> String {
+pub(super) fn changelog(group: &str, topic: &str) -> String {
     format!("{CHANGELOG}{}.{topic}", wire_name(group))
 }
 

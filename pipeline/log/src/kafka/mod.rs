@@ -241,6 +241,10 @@ impl Log for KafkaLog {
         trim::trim(&self.inner, partition, older_than, max_bytes)
     }
 
+    fn forget(&self, group: &str, topic: &str) -> Result<(), LogError> {
+        topics::forget(&self.inner, &self.inner.settings.named(group), &member::changelog(group, topic))
+    }
+
     fn sync(&self) -> Result<(), LogError> {
         // What was committed is acknowledged by the brokers; copies are caches.
         Ok(())

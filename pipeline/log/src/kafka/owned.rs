@@ -72,17 +72,22 @@ impl Owned {
     }
 
     /// The next records, as many as fit and at least one where there is one.
+    ///
+    /// What stands before the group's offset, or was given, is passed over: librdkafka begins anew at the oldest
+    /// record when a broker that is just starting does not know the offset yet.
     pub(super) fn give(&mut self, limits: PollLimits) -> Vec<Record> {
         let (mut records, mut bytes) = (Vec::new(), 0);
         while let Some(front) = self.held.front() {
+            if front.offset < self.next {
+                self.held.pop();
+                continue;
+            }
             bytes += front.value.len();
             if !records.is_empty() && (records.len() >= limits.records || bytes > limits.bytes) {
                 break;
             }
+            self.next = front.offset + 1;
             records.extend(self.held.pop());
-        }
-        if let Some(last) = records.last() {
-            self.next = last.offset + 1;
         }
         records
     }
@@ -96,5 +101,31 @@ impl Owned {
             self.held = Assembler::default();
             self.end = End::Ahead;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dmarcflow_schemas::TopicPartition;
+
+    use super::*;
+    use crate::store::Space;
+
+    #[test]
+    fn what_was_given_or_stands_before_the_groups_offset_is_not_given() {
+        let part = Part { space: Space::State, prefix: Vec::new(), changelog: "c".to_owned(), partition: 0 };
+        let (held, end, phase) = (Assembler::default(), End::Ahead, Phase::Ready);
+        let mut owned =
+            Owned { epoch: 1, phase, part, ticket: Ticket::default(), held, committed: 3, next: 3, end };
+        let record = |offset| {
+            let source = TopicPartition::new("t", 0);
+            Record { source, offset, timestamp: 0, key: [].into(), headers: Vec::new(), value: [0].into() }
+        };
+        let two = PollLimits { records: 2, bytes: 100 };
+        // Read from the beginning, twice.
+        (0..6).chain(0..8).for_each(|offset| owned.take(record(offset)));
+        let given: Vec<_> =
+            std::iter::repeat_with(|| owned.give(two)).take(3).flatten().map(|r| r.offset).collect();
+        assert_eq!(given, [3, 4, 5, 6, 7]);
     }
 }

@@ -93,6 +93,33 @@ pub(super) fn ensure(log: &Inner, wanted: &[Wanted]) -> Result<(), LogError> {
     check_settings(log, wanted, &options)
 }
 
+/// Deletes a group and its changelog.
+pub(super) fn forget(log: &Inner, group: &str, changelog: &str) -> Result<(), LogError> {
+    let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
+    let what = format!("forgetting the group {group}");
+    let groups = block_on(log.admin.delete_groups(&[group], &options)).map_err(|e| failed(&what, &e))?;
+    for result in groups {
+        match result {
+            Ok(_) | Err((_, Code::GroupIdNotFound)) => {}
+            Err((_, code)) => return Err(failed(&what, &KafkaError::AdminOp(code))),
+        }
+    }
+    // The changelog last: as long as it is there the group is known, and can be forgotten again.
+    let name = log.settings.named(changelog);
+    let topics = block_on(log.admin.delete_topics(&[&name], &options)).map_err(|e| failed(&what, &e))?;
+    for result in topics {
+        match result {
+            Ok(_) | Err((_, Code::UnknownTopicOrPartition)) => {}
+            Err((_, code)) => return Err(failed(&what, &KafkaError::AdminOp(code))),
+        }
+    }
+    let until = Instant::now() + KNOWN_WITHIN;
+    while partitions(log, &name)?.is_some() && Instant::now() < until {
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
 /// Waits until a new topic has leaders everywhere.
 fn wait(log: &Inner, topic: &Wanted) -> Result<(), LogError> {
     let until = Instant::now() + KNOWN_WITHIN;

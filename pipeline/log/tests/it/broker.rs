@@ -70,6 +70,20 @@ impl Cluster {
         self.nodes.iter().map(|n| format!("127.0.0.1:{}", n.port)).collect::<Vec<_>>().join(",")
     }
 
+    /// Stops a broker as its operator does.
+    pub(crate) fn stop(&mut self, n: usize) {
+        if let Some(mut running) = self.nodes[n].running.take() {
+            signal("TERM", running.pid);
+            let until = Instant::now() + START;
+            while is_alive(running.pid) {
+                assert!(Instant::now() < until, "the broker did not stop");
+                std::thread::park_timeout(LOOK);
+            }
+            drop(running.guard.stdin.take());
+            running.guard.wait().unwrap();
+        }
+    }
+
     /// Kills a broker as a power cut would.
     pub(crate) fn kill(&mut self, n: usize) {
         if let Some(mut running) = self.nodes[n].running.take() {
@@ -186,6 +200,12 @@ pub(crate) fn libs() -> Option<PathBuf> {
         return None;
     }
     found
+}
+
+/// Whether a process still runs; one that ended and was not waited for does not.
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 /// Sends a signal to a process that we started.

@@ -11,7 +11,7 @@ fn put(consumer: &mut dyn Consumer, keys: std::ops::Range<u32>, value: &str) {
         value: Some(value.as_bytes().to_vec()),
     };
     let state = (0..IN.partitions).flat_map(|p| keys.clone().map(move |key| change(p, key))).collect();
-    consumer.commit(Transaction { state, ..Transaction::default() }).unwrap();
+    consumer.commit(&Transaction { state, ..Transaction::default() }).unwrap();
 }
 
 /// Opens, checks every value, and says how many records that took.

@@ -35,7 +35,7 @@ fn work_until_killed(task: &Task) {
                 value: Some(count.to_be_bytes().to_vec()),
             }],
         };
-        consumer.commit(transaction).unwrap();
+        consumer.commit(&transaction).unwrap();
         println!("\ncommitted");
     }
 }

@@ -19,8 +19,8 @@ use broker::Cluster;
 use dmarcflow_log::{Consumer, KafkaLog, KafkaSettings, Log, PollLimits, TopicSpec};
 use dmarcflow_schemas::{Record, TopicPartition};
 
-pub(crate) const IN: TopicSpec = TopicSpec { name: "in", partitions: 2, large_values: true };
-pub(crate) const OUT: TopicSpec = TopicSpec { name: "out", partitions: 2, large_values: false };
+pub(crate) const IN: TopicSpec = TopicSpec { name: "in", partitions: 2, passing: false };
+pub(crate) const OUT: TopicSpec = TopicSpec { name: "out", partitions: 2, passing: true };
 pub(crate) const MANY: PollLimits = PollLimits { records: 1_000, bytes: 16 << 20 };
 /// How long one look lasts.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);

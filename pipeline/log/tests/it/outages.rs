@@ -40,7 +40,7 @@ fn consume(log: &KafkaLog, stop: &AtomicBool, done: &AtomicU64) {
             state: Vec::new(),
         };
         loop {
-            match consumer.commit(transaction.clone()) {
+            match consumer.commit(&transaction) {
                 Ok(()) => {
                     done.fetch_add(records.len() as u64, Ordering::Relaxed);
                     break;

@@ -33,7 +33,7 @@ fn sleepwalk(task: &Task) {
     });
     println!("\ngiven");
     std::io::stdin().read_line(&mut String::new()).unwrap();
-    let outcome = match consumer.commit(transaction(&records, "zombie")) {
+    let outcome = match consumer.commit(&transaction(&records, "zombie")) {
         Ok(()) => "committed".to_owned(),
         Err(LogError::Fenced { .. }) => "fenced".to_owned(),
         Err(other) => other.to_string(),
@@ -61,7 +61,7 @@ fn a_frozen_worker_that_lost_its_partitions_is_refused() {
     until("everything is consumed by the living", || {
         let records = consumer.poll(MANY, LOOK).unwrap();
         if !records.is_empty() {
-            consumer.commit(transaction(&records, "living")).unwrap();
+            consumer.commit(&transaction(&records, "living")).unwrap();
             taken += records.len();
         }
         taken == 20

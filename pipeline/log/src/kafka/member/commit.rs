@@ -22,18 +22,18 @@ pub(super) struct Doubt {
 }
 
 impl Member {
-    pub(super) fn commit_transaction(&mut self, transaction: Transaction) -> Result<(), LogError> {
+    pub(super) fn commit_transaction(&mut self, transaction: &Transaction) -> Result<(), LogError> {
         let Transaction { messages, offsets, state } = transaction;
         let places = messages
             .iter()
             .map(|m| Ok(partition_of(&m.key, self.log.topic(m.topic)?.partitions)))
             .collect::<Result<Vec<_>, LogError>>()?;
-        let asked = offsets.into_iter().map(|(p, offset)| self.own(&p).map(|p| (p, offset)));
+        let asked = offsets.iter().map(|(p, offset)| self.own(p).map(|p| (p, *offset)));
         let asked = asked.collect::<Result<BTreeMap<_, _>, _>>()?;
         self.clear_doubt()?;
         // State alone also has to be refused when it is no longer ours: its partition's offset goes along.
         let mut all = asked.clone();
-        for change in &state {
+        for change in state {
             let committed = self.owned.get(&change.partition).map_or(0, |o| o.committed);
             all.entry(change.partition).or_insert(committed);
         }
@@ -46,9 +46,9 @@ impl Member {
             return Ok(());
         }
         self.check(all.keys().copied())?;
-        let stored = self.write(&messages, &places, &state, &all)?;
+        let stored = self.write(messages, &places, state, &all)?;
         self.settled(&asked);
-        self.copy(&state, &stored[messages.len()..]);
+        self.copy(state, &stored[messages.len()..]);
         Ok(())
     }
 
