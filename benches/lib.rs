@@ -48,3 +48,18 @@ pub fn files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     out.sort_unstable();
     Ok(out)
 }
+
+/// The program that is measured: `DMARCFLOW_BIN`, or the one in the target folder that this bench is in.
+pub fn program() -> Result<PathBuf, Box<dyn std::error::Error>> {
+    if let Ok(path) = std::env::var("DMARCFLOW_BIN") {
+        return Ok(path.into());
+    }
+    // target/PROFILE/deps/BENCH-HASH -> target/PROFILE/dmarcflow
+    let own = std::env::current_exe()?;
+    let path = own.ancestors().nth(2).ok_or("no target folder")?.join("dmarcflow");
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(format!("build it first: cargo build --release ({})", path.display()).into())
+    }
+}

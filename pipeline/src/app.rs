@@ -156,7 +156,17 @@ impl App {
 
     /// Opens a lake for a flow.
     pub async fn lake_at(&self, url: &str, flow: &str) -> Result<Arc<Lake>> {
-        Ok(Arc::new(Lake::open(url, &self.lake_options(flow)?).await?))
+        let options = self.lake_options(flow)?;
+        for attempt in 1..ATTEMPTS {
+            match Lake::open(url, &options).await {
+                Err(error) if error.is_transient() => {
+                    tracing::warn!("{error}");
+                    tokio::time::sleep(backoff::wait(attempt, backoff::jitter())).await;
+                }
+                outcome => return Ok(Arc::new(outcome?)),
+            }
+        }
+        Ok(Arc::new(Lake::open(url, &options).await?))
     }
 
     /// Removes a lake with all of its tables.

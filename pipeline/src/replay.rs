@@ -220,7 +220,7 @@ impl App {
     pub fn flow_of(&self, log: &Arc<dyn Log>, name: &str) -> Result<Arc<dyn Log>> {
         let flow: Arc<dyn Log> = match name {
             "" => Arc::clone(log),
-            name => Arc::new(Generation::new(Arc::clone(log), name, &[RAW], None)),
+            name => Arc::new(Generation::new(Arc::clone(log), name, &[RAW], None).live()),
         };
         let specs = self.topology()?.specs();
         patiently(|| flow.create_topics(&specs))?;

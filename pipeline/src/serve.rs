@@ -7,11 +7,13 @@
 //! | `/metrics` | figures in Prometheus' text format, see [`FIGURES`] |
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use dmarcflow_log::{Log, LogError};
+use dmarcflow_schemas::TopicPartition;
+use dmarcflow_stages::topics::RAW;
 use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
@@ -57,6 +59,12 @@ pub const FIGURES: &[Figure] = &[
         "Dead letters that this process committed, by reason",
     ),
     figure(
+        "dmarcflow_taken_in_total",
+        Kind::Counter,
+        Unit::Count,
+        "Inputs that this process made durable in the log, by outcome: accepted, too-large",
+    ),
+    figure(
         "dmarcflow_retries_total",
         Kind::Counter,
         Unit::Count,
@@ -98,6 +106,12 @@ pub const FIGURES: &[Figure] = &[
         Unit::Count,
         "Records that a group has still to read, by group, topic and partition; groups of this process only",
     ),
+    figure(
+        "dmarcflow_log_up",
+        Kind::Gauge,
+        Unit::Count,
+        "1 when the log told its state when it was asked last, which is every two seconds",
+    ),
     figure("process_resident_memory_bytes", Kind::Gauge, Unit::Bytes, "Resident memory of this process"),
     figure("process_cpu_seconds_total", Kind::Gauge, Unit::Seconds, "User and system time of this process"),
     figure("dmarcflow_build_info", Kind::Gauge, Unit::Count, "1, with the version"),
@@ -105,8 +119,8 @@ pub const FIGURES: &[Figure] = &[
 
 /// Upper ends of the histograms' buckets, in seconds.
 const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// How long the lag that was asked for is told to others who ask.
-const LAG_KEEPS: Duration = Duration::from_secs(1);
+/// Time between two questions to the log about its state.
+const LOOK: Duration = Duration::from_secs(2);
 /// Clock ticks a second in `/proc`, the same on every Linux.
 const TICKS: f64 = 100.0;
 /// Bytes of a page, as `/proc` counts memory.
@@ -135,8 +149,8 @@ pub struct Told {
     pub progress: Arc<Progress>,
     /// The consumer groups of this process, each with its topic.
     pub groups: Vec<(String, &'static str)>,
-    /// When the lag was asked for.
-    pub looked: std::sync::Mutex<Option<Instant>>,
+    /// What the log said last when it was asked for its state, if it could not tell it.
+    pub silence: Mutex<Option<String>>,
 }
 
 /// A server that ends when it is dropped.
@@ -156,9 +170,12 @@ pub async fn bind(address: &str) -> Result<TcpListener> {
 pub fn serve(listener: TcpListener, told: Told) -> Result<Server> {
     let address = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = warp::serve(routes(Arc::new(told))).incoming(listener).graceful(async move {
+    let told = Arc::new(told);
+    let looking = tokio::spawn(Arc::clone(&told).look());
+    let server = warp::serve(routes(told)).incoming(listener).graceful(async move {
         // An error is a sender that is gone: the same thing.
         drop(stopped.await);
+        looking.abort();
     });
     Ok(Server { address, _stop: stop, _task: tokio::spawn(server.run()) })
 }
@@ -169,14 +186,9 @@ fn routes(told: Arc<Told>) -> impl Filter<Extract = (impl Reply,), Error = warp:
         warp::any().map(move || Arc::clone(&told))
     };
     let health = warp::path!("health").and(with()).map(|told: Arc<Told>| told.health());
-    let ready = warp::path!("ready").and(with()).then(|told: Arc<Told>| blocking(move || told.ready()));
-    let metrics = warp::path!("metrics").and(with()).then(|told: Arc<Told>| blocking(move || told.metrics()));
+    let ready = warp::path!("ready").and(with()).map(|told: Arc<Told>| told.ready());
+    let metrics = warp::path!("metrics").and(with()).map(|told: Arc<Told>| told.metrics());
     warp::get().and(health.or(ready).unify().or(metrics).unify())
-}
-
-/// Runs what asks the log or the system apart from what serves.
-async fn blocking(f: impl FnOnce() -> reply::Response + Send + 'static) -> reply::Response {
-    tokio::task::spawn_blocking(f).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 impl Told {
@@ -197,8 +209,8 @@ impl Told {
                 json!({ "worker": worker, "error": trouble.error, "attempts": trouble.attempts, "seconds": since })
             })
             .collect();
-        if let Err(error) = self.look() {
-            waits.push(json!({ "worker": "log", "error": error.to_string() }));
+        if let Some(error) = &*self.silence.lock().unwrap_or_else(PoisonError::into_inner) {
+            waits.push(json!({ "worker": "log", "error": error }));
         }
         if self.progress.is_stopping() {
             waits.push(json!({ "worker": "all", "error": "stopping" }));
@@ -208,9 +220,6 @@ impl Told {
     }
 
     fn metrics(&self) -> reply::Response {
-        if let Err(error) = self.look() {
-            tracing::debug!(%error, "no lag to tell");
-        }
         for (worker, waits) in self.progress.waiting() {
             metrics::gauge!("dmarcflow_waiting", "worker" => worker).set(if waits { 1.0 } else { 0.0 });
         }
@@ -222,12 +231,25 @@ impl Told {
         reply::with_header(text, "content-type", "text/plain; version=0.0.4; charset=utf-8").into_response()
     }
 
-    /// Asks the log how far each group is behind, unless that was a moment ago.
-    fn look(&self) -> Result<(), LogError> {
-        let mut looked = self.looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if looked.is_some_and(|at| at.elapsed() < LAG_KEEPS) {
-            return Ok(());
+    /// Asks the log how far each group is behind, again and again, so that nobody who asks us waits for it.
+    async fn look(self: Arc<Self>) {
+        loop {
+            let told = Arc::clone(&self);
+            let looked = tokio::task::spawn_blocking(move || told.ask()).await;
+            let silence = match looked {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            metrics::gauge!("dmarcflow_log_up").set(if silence.is_none() { 1.0 } else { 0.0 });
+            *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = silence;
+            tokio::time::sleep(LOOK).await;
         }
+    }
+
+    fn ask(&self) -> Result<(), LogError> {
+        // A process without groups asks for something, too.
+        self.log.watermarks(&TopicPartition::new(RAW, 0))?;
         for (group, topic) in &self.groups {
             for (partition, behind) in self.log.lag(group, topic)? {
                 let labels = [
@@ -238,7 +260,6 @@ impl Told {
                 metrics::gauge!("dmarcflow_lag_records", &labels).set(behind as f64);
             }
         }
-        *looked = Some(Instant::now());
         Ok(())
     }
 }

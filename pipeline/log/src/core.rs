@@ -124,6 +124,10 @@ impl<S: Store> Log for Core<S> {
         Ok(Watermarks { low: span.low, high: span.high })
     }
 
+    fn has_gaps(&self) -> bool {
+        false
+    }
+
     fn groups(&self) -> Result<Vec<(String, TopicPartition, u64)>, LogError> {
         let state = self.shared.lock();
         let mut all: Vec<_> = state.offsets.iter().map(|((g, p), o)| (g.clone(), p.clone(), *o)).collect();

@@ -19,6 +19,8 @@ pub struct Generation {
     shared: BTreeSet<&'static str>,
     /// Own topics: the name here, and there.
     topics: Mutex<BTreeMap<&'static str, &'static str>>,
+    /// Whether it trims shared topics, as the live flow does.
+    trims_shared: bool,
     pace: Arc<Pace>,
 }
 
@@ -36,7 +38,15 @@ impl Generation {
     pub fn new(inner: Arc<dyn Log>, name: &str, shared: &[&'static str], rate: Option<f64>) -> Self {
         let pace = Arc::new(Pace { rate, next: Mutex::default() });
         let shared = shared.iter().copied().collect();
-        Self { inner, name: name.to_owned(), shared, topics: Mutex::default(), pace }
+        let (name, topics) = (name.to_owned(), Mutex::default());
+        Self { inner, name, shared, topics, trims_shared: false, pace }
+    }
+
+    /// The same flow as the live one, which also trims what is shared.
+    #[must_use]
+    pub fn live(mut self) -> Self {
+        self.trims_shared = true;
+        self
     }
 
     fn group(&self, group: &str) -> String {
@@ -126,6 +136,10 @@ impl Log for Generation {
         Ok(records)
     }
 
+    fn has_gaps(&self) -> bool {
+        self.inner.has_gaps()
+    }
+
     fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks, LogError> {
         self.inner.watermarks(&self.partition(partition)?)
     }
@@ -150,14 +164,14 @@ impl Log for Generation {
         self.inner.size(&self.partition(partition)?)
     }
 
-    /// Only own topics: what is shared is not this flow's to trim.
+    /// Only own topics, unless it is the live flow: what is shared is not a replay's to trim.
     fn trim(
         &self,
         partition: &TopicPartition,
         older_than: Option<i64>,
         max_bytes: Option<u64>,
     ) -> Result<u64, LogError> {
-        if self.shared.contains(&*partition.topic) {
+        if !self.trims_shared && self.shared.contains(&*partition.topic) {
             return Ok(0);
         }
         self.inner.trim(&self.partition(partition)?, older_than, max_bytes)

@@ -170,6 +170,11 @@ pub trait Log: Send + Sync + 'static {
     /// watermark are skipped.
     fn read(&self, from: &TopicPartition, offset: u64, limits: PollLimits) -> Result<Vec<Record>, LogError>;
 
+    /// Whether offsets may be missing between records.
+    fn has_gaps(&self) -> bool {
+        true
+    }
+
     /// The span of a partition that is kept.
     fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks, LogError>;
 

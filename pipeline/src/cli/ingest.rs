@@ -127,7 +127,11 @@ fn feed(log: Arc<dyn Log>, walk: &Walk, paths: &[PathBuf], intake: &Intake) -> R
 }
 
 fn offer(feeder: &mut Feeder, item: Item, intake: &Intake) -> Result<(), LogError> {
-    match feeder.offer(item) {
+    if patiently(intake, || feeder.knows(&item))? {
+        feeder.pass_over();
+        return Ok(());
+    }
+    match feeder.take(item) {
         Err(e) if e.is_transient() => {
             tracing::warn!("{e}");
             patiently(intake, || feeder.flush())
@@ -137,7 +141,7 @@ fn offer(feeder: &mut Feeder, item: Item, intake: &Intake) -> Result<(), LogErro
 }
 
 /// Tries until the log has room again.
-fn patiently(intake: &Intake, mut f: impl FnMut() -> Result<(), LogError>) -> Result<(), LogError> {
+fn patiently<T>(intake: &Intake, mut f: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
     let mut attempts = 0;
     loop {
         match f() {

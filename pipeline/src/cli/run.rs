@@ -83,11 +83,11 @@ pub(super) async fn work(
         log: Arc::clone(&log),
         progress: Arc::clone(runner.progress()),
         groups: runner.groups(),
-        looked: Mutex::default(),
+        silence: Mutex::default(),
     };
     let server = listener.map(|listener| serve::serve(listener, told)).transpose()?;
     let address = server.as_ref().map(|server| format!("http://{}", server.address));
-    let interval = app.config.duration("watch_interval").unwrap_or(Duration::from_secs(2));
+    let interval = app.config.duration("watch_interval").unwrap_or(Duration::from_secs(1));
     tracing::info!(
         data = %app.data().display(),
         folders = folders.len(),

@@ -43,7 +43,7 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Folders that `run` watches for reports. A file that was taken is moved to `done/` in its folder.",
     ),
-    setting("watch_interval", Kind::Span, "2s", "Time between two looks at the watched folders."),
+    setting("watch_interval", Kind::Span, "1s", "Time between two looks at the watched folders."),
     setting(
         "listen",
         Kind::Text,

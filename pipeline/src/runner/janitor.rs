@@ -1,9 +1,9 @@
-//! Trims topics: those between stages as soon as they were read, the others as configured.
+//! Trims topics, those between stages as soon as they were read, the others as configured; and tidies up the lake.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dmarcflow_log::TopicSpec;
-use dmarcflow_schemas::TopicPartition;
+use dmarcflow_schemas::{TABLES, TopicPartition};
 
 use super::{Context, RunError};
 use crate::topology::Keep;
@@ -14,10 +14,20 @@ const ROUND: Duration = Duration::from_secs(2);
 /// removes much at a time.
 const SLACK: u64 = 16 << 20;
 
+/// Time between two looks for data files that no table has any more.
+const VACUUM: Duration = Duration::from_secs(3600);
+/// How long such a file stays, for queries that began before it was replaced.
+const WINDOW: Duration = Duration::from_secs(86_400);
+
 /// Works until the pipeline stops.
 pub(super) fn work(context: &Context, topics: &[(TopicSpec, Keep)]) -> Result<(), RunError> {
+    let mut vacuumed = Instant::now();
     while !context.progress.is_stopping() {
         context.progress.pause(ROUND);
+        if vacuumed.elapsed() > VACUUM {
+            vacuum(context);
+            vacuumed = Instant::now();
+        }
         for (topic, keep) in topics {
             let (older_than, max_bytes) = match keep {
                 Keep::UntilRead => (None, Some(SLACK)),
@@ -41,6 +51,17 @@ pub(super) fn work(context: &Context, topics: &[(TopicSpec, Keep)]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Removes what compactions and replacements left in the lake. What fails now is tried again in an hour.
+fn vacuum(context: &Context) {
+    for table in TABLES {
+        match context.runtime.block_on(context.lake.vacuum(table, WINDOW)) {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(table = table.name, files, "removed data files that were replaced"),
+            Err(error) => tracing::warn!(table = table.name, %error, "no data files were removed"),
+        }
+    }
 }
 
 /// The instant that long ago, in milliseconds since 1970.

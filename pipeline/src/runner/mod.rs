@@ -78,6 +78,12 @@ pub enum RunError {
          Give this one tables of its own (`lake.url`, or another --data folder), or bring the other log back"
     )]
     Foreign { table: &'static str, tables: String, stored: u64, partition: TopicPartition, end: u64 },
+    #[error(
+        "table `{table}` at {tables} stands at {stored} of {partition}, of which this log has written everything up to {committed}: \
+         the tables are older than the log. Bring back both from one backup, or make the tables anew: \
+         `dmarcflow replay run NAME`, then `replay promote NAME`"
+    )]
+    Behind { table: &'static str, tables: String, stored: u64, partition: TopicPartition, committed: u64 },
     #[error("a worker of `{0}` died; this is a defect of dmarcflow")]
     Died(String),
     #[error("cannot start a thread: {0}")]
@@ -90,7 +96,7 @@ impl RunError {
         match self {
             Self::Log(error) => error.is_transient(),
             Self::Lake(error) => error.is_transient(),
-            Self::Foreign { .. } | Self::Died(_) | Self::Thread(_) => false,
+            Self::Foreign { .. } | Self::Behind { .. } | Self::Died(_) | Self::Thread(_) => false,
         }
     }
 }
@@ -111,7 +117,10 @@ impl Context {
         let mut attempts = 0;
         while !self.progress.is_stopping() {
             match self.log.consumer(group, topic) {
-                Ok(consumer) => return Ok(Some(consumer)),
+                Ok(consumer) => {
+                    self.progress.recovered(group);
+                    return Ok(Some(consumer));
+                }
                 Err(e) if e.is_transient() => {
                     attempts += 1;
                     self.progress.troubled(group, attempts, &e.to_string());

@@ -86,6 +86,11 @@ impl Progress {
         self.changed.notify_all();
     }
 
+    /// Notes that a worker waits no more, though it committed nothing.
+    pub(super) fn recovered(&self, worker: &str) {
+        self.lock().trouble.remove(worker);
+    }
+
     /// Waits until there were other commits than `seen`, `at_most` long.
     pub(super) fn wait_for_commit(&self, seen: u64, at_most: Duration) {
         let state = self.lock();

@@ -163,6 +163,7 @@ pub(super) fn commit(
             Err(LogError::Fenced { partition, .. }) => {
                 metrics::counter!("dmarcflow_fenced_total", "worker" => worker.to_owned()).increment(1);
                 tracing::info!(worker, %partition, "the partition went to another worker");
+                context.progress.recovered(worker);
                 return Ok(false);
             }
             Err(e) if e.is_transient() && !context.progress.is_stopping() => {

@@ -27,8 +27,14 @@ const COMPACT_EVERY: u32 = 16;
 /// Works until the pipeline stops.
 pub(super) fn work(context: &Context, topic: &'static str) -> Result<(), RunError> {
     let Some(mut consumer) = context.join(&writers(topic), topic)? else { return Ok(()) };
-    let mut worker =
-        Worker { context, topic, name: writers(topic), positions: Positions::default(), commits: 0 };
+    let mut worker = Worker {
+        context,
+        topic,
+        name: writers(topic),
+        positions: Positions::default(),
+        began: None,
+        commits: 0,
+    };
     let mut gathered = Gathered::default();
     loop {
         let stopping = context.progress.is_stopping();
@@ -60,6 +66,7 @@ struct Gathered {
     next: BTreeMap<TopicPartition, u64>,
     dead: Vec<Message>,
     tally: Tally,
+    records: u64,
     /// What the rows take.
     bytes: usize,
     /// Whether there is no room for more.
@@ -112,6 +119,8 @@ struct Worker<'a> {
     topic: &'static str,
     name: String,
     positions: Positions,
+    /// The group's offsets when this worker began.
+    began: Option<BTreeMap<TopicPartition, u64>>,
     commits: u32,
 }
 
@@ -120,6 +129,7 @@ impl Worker<'_> {
     fn gather(&mut self, record: &Record, gathered: &mut Gathered) -> Result<(), RunError> {
         gathered.since.get_or_insert_with(Instant::now);
         gathered.next.insert(record.source.clone(), record.offset + 1);
+        gathered.records += 1;
         let additions = match write::additions(record) {
             Ok(additions) => additions,
             Err(fault) => {
@@ -155,16 +165,37 @@ impl Worker<'_> {
         Ok(found)
     }
 
-    /// Refuses tables that are ahead of the log: they were made from another one, and what this one has would be
-    /// taken for what they hold already.
-    fn check(&self, table: &'static str, partition: u32, stored: u64) -> Result<(), RunError> {
+    /// Refuses tables that were made from another log, or brought back from a backup without this one: what the log
+    /// has would be taken for what they hold, or what they lack for what nobody wrote.
+    fn check(&mut self, table: &'static str, partition: u32, stored: u64) -> Result<(), RunError> {
         let partition = TopicPartition::new(self.topic, partition);
-        let end = self.retry(|context| context.log.watermarks(&partition))?.high;
-        if stored > end {
-            let tables = self.context.lake.url().to_owned();
-            return Err(RunError::Foreign { table, tables, stored, partition, end });
+        let marks = self.retry(|context| context.log.watermarks(&partition))?;
+        let tables = || self.context.lake.url().to_owned();
+        if stored > marks.high {
+            return Err(RunError::Foreign { table, tables: tables(), stored, partition, end: marks.high });
+        }
+        let committed = self.committed(&partition)?;
+        if stored >= committed {
+            return Ok(());
+        }
+        // Over Kafka nothing but marks of transactions may stand between the two.
+        let one = PollLimits { records: 1, bytes: 1 };
+        let next = self.retry(|context| context.log.read(&partition, stored, one))?;
+        let lacks = next.first().is_some_and(|record| record.offset < committed);
+        if lacks || marks.low > stored && !self.context.log.has_gaps() {
+            return Err(RunError::Behind { table, tables: tables(), stored, partition, committed });
         }
         Ok(())
+    }
+
+    /// The group's offset in a partition when this worker began.
+    fn committed(&mut self, partition: &TopicPartition) -> Result<u64, RunError> {
+        if self.began.is_none() {
+            let groups = self.retry(|context| context.log.groups())?;
+            let ours = groups.into_iter().filter(|(group, ..)| *group == self.name);
+            self.began = Some(ours.map(|(_, partition, offset)| (partition, offset)).collect());
+        }
+        Ok(self.began.as_ref().and_then(|began| began.get(partition)).copied().unwrap_or_default())
     }
 
     /// Commits what was gathered: every table with its positions, then the offsets. False when the
@@ -209,7 +240,11 @@ impl Worker<'_> {
         drop((gathered.rows, gathered.marks));
         memory::give_back();
         let ours = commit(self.context, &self.name, consumer, &transaction)?;
-        self.context.progress.committed(&self.name, &gathered.tally);
+        if ours {
+            metrics::counter!("dmarcflow_records_total", "stage" => self.name.clone())
+                .increment(gathered.records);
+            self.context.progress.committed(&self.name, &gathered.tally);
+        }
         self.commits += 1;
         if self.commits.is_multiple_of(COMPACT_EVERY) {
             self.compact()?;

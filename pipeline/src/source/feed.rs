@@ -53,13 +53,22 @@ impl Feeder {
         Self { log, pending, entries, keys, bytes: 0, fed: Fed::default(), waiting: Fed::default() }
     }
 
-    /// Takes an item; what was taken before may become durable by that.
-    pub fn offer(&mut self, item: Item) -> Result<(), LogError> {
+    /// Whether an item was taken in before. On an error nobody knows, and nothing has happened.
+    pub fn knows(&self, item: &Item) -> Result<bool, LogError> {
+        let key = fingerprint(item);
+        let is_known = || Ok(self.keys.contains(&key) || self.log.ledger(SOURCES, &key)?.is_some());
+        if item.origin == "-" { Ok(false) } else { is_known() }
+    }
+
+    /// Counts an item that was taken in before.
+    pub fn pass_over(&mut self) {
+        self.fed.known += 1;
+    }
+
+    /// Takes an item that is not known; what was taken before may become durable by that. On an error the item is
+    /// held: [`Feeder::flush`] goes on.
+    pub fn take(&mut self, item: Item) -> Result<(), LogError> {
         let key = fingerprint(&item);
-        if item.origin != "-" && (self.keys.contains(&key) || self.log.ledger(SOURCES, &key)?.is_some()) {
-            self.fed.known += 1;
-            return Ok(());
-        }
         let message = match item.content {
             Content::Bytes(bytes) => {
                 self.waiting.accepted += 1;
@@ -89,6 +98,8 @@ impl Feeder {
         self.keys.clear();
         self.bytes = 0;
         let Fed { accepted, too_large, .. } = std::mem::take(&mut self.waiting);
+        metrics::counter!("dmarcflow_taken_in_total", "outcome" => "accepted").increment(accepted);
+        metrics::counter!("dmarcflow_taken_in_total", "outcome" => "too-large").increment(too_large);
         self.fed.accepted += accepted;
         self.fed.too_large += too_large;
         Ok(())
@@ -120,7 +131,7 @@ fn too_large(key: &[u8], origin: &str, size: Option<u64>) -> Message {
         .with(header::REASON, "limit-raw-bytes")
         .with(
             header::DETAIL,
-            format!("{origin} has {size} `parse.raw_bytes` allows; it stays where it is: raise the limit and ingest it again"),
+            format!("{origin} has {size} `parse.raw_bytes` allows; raise the limit and ingest it again"),
         )
         .with(header::ATTEMPTS, "1")
 }

@@ -46,10 +46,16 @@ impl Watch {
             let mut failed = None;
             let outcome = self.walk.items(&path, &mut |item| {
                 // Offered at once: an mbox of any size passes in bounded memory.
-                if failed.is_none()
-                    && let Err(e) = feeder.offer(item)
-                {
-                    failed = Some(e);
+                if failed.is_none() {
+                    let outcome = match feeder.knows(&item) {
+                        Ok(true) => {
+                            feeder.pass_over();
+                            Ok(())
+                        }
+                        Ok(false) => feeder.take(item),
+                        Err(e) => Err(e),
+                    };
+                    failed = outcome.err();
                 }
                 Ok(())
             });

@@ -14,7 +14,7 @@ use dmarcflow_schemas::{Record, TopicPartition, ipc};
 use dmarcflow_stages::topics::{ENRICHED, PARSED, RAW};
 
 use crate::broker::Cluster;
-use crate::support::{Deployment, assert_same, long, random, text, world};
+use crate::support::{Deployment, assert_same, long, random, shared_corpus, text, world};
 
 const PARTITIONS: u32 = 12;
 
@@ -129,6 +129,51 @@ fn tables_over_kafka_are_those_of_the_embedded_log() {
     assert!(text(&refused.stderr).contains("--log kafka"), "{}", text(&refused.stderr));
     let unknown = several.run(&["worker", "--stages", "prase"]);
     assert!(text(&unknown.stderr).contains("there are parse, enrich"), "{}", text(&unknown.stderr));
+}
+
+#[test]
+fn the_corpus_is_the_same_with_any_number_of_workers() {
+    let Some(corpus) = shared_corpus() else { return };
+    let Some(cluster) = Cluster::start(1) else { return };
+    let corpus = corpus.join("rua");
+    let embedded = Deployment::new();
+    embedded.ingest(&[&corpus]);
+    for n in [1, 2, 4] {
+        let d = over(&cluster, &format!("corpus-{n}"));
+        // The intake works at every stage, too: it is the last of them.
+        let workers: Vec<_> = (1..n).map(|_| worker(&d, &[])).collect();
+        d.ingest(&[&corpus]);
+        workers.into_iter().for_each(end);
+        compare(&d, &embedded, &format!("{n} workers"));
+    }
+}
+
+#[test]
+fn a_log_is_moved_to_kafka_and_a_replay_promoted_beside_workers() {
+    let Some(cluster) = Cluster::start(1) else { return };
+    let (world, more) = (world(200, 33), world(40, 34));
+    let embedded = Deployment::new();
+    embedded.ingest(&[world.path()]);
+    let d = over(&cluster, "moved");
+    d.ok(&["move", "--from", embedded.data().to_str().unwrap()]);
+    d.ingest(&[world.path()]);
+    compare(&d, &embedded, "moved");
+
+    let mut old = worker(&d, &[]);
+    d.ok(&["replay", "run", "again"]);
+    let diff = d.ok(&["replay", "diff", "again"]);
+    assert!(diff.starts_with("nothing would change"), "{diff}");
+    let promoted = d.run(&["replay", "promote", "again"]);
+    assert!(text(&promoted.stdout).contains("which goes on from here"), "{}", text(&promoted.stderr));
+    assert!(!text(&promoted.stderr).contains("replay drop first"), "the first flow's groups are forgotten");
+    // The worker of the flow that was replaced ends by itself, and says so by its status.
+    assert!(!old.wait().unwrap().success());
+    compare(&d, &embedded, "promoted");
+    let new = worker(&d, &[]);
+    d.ingest(&[more.path()]);
+    end(new);
+    embedded.ingest(&[more.path()]);
+    compare(&d, &embedded, "after the promotion");
 }
 
 #[test]

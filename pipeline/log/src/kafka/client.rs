@@ -1,10 +1,11 @@
 //! How clients are configured: one place for every property that a promise rests on.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 
 use super::KafkaSettings;
@@ -20,9 +21,19 @@ const AHEAD_KBYTES: &str = "4096";
 /// How long one request may take.
 pub(super) const REQUEST: Duration = Duration::from_secs(10);
 
-/// A client that logs what librdkafka says, and nothing else.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Quiet;
+/// How long it is listened for why brokers cannot be reached.
+const DIAGNOSIS: Duration = Duration::from_secs(5);
+
+/// A client that logs what librdkafka says, and remembers the last of its errors.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Quiet(Arc<Mutex<Option<String>>>);
+
+impl Quiet {
+    /// What went wrong last, in librdkafka's words.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -31,6 +42,7 @@ impl ClientContext for Quiet {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }
 }
 
@@ -50,6 +62,17 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 pub(super) type Reader = BaseConsumer<Quiet>;
 
 impl KafkaSettings {
+    /// What librdkafka says when it cannot reach the brokers. It tells only who polls.
+    pub(super) fn diagnose(&self) -> Option<String> {
+        let reader = self.reader().ok()?;
+        let until = Instant::now() + DIAGNOSIS;
+        while Instant::now() < until && reader.context().last_error().is_none() {
+            // What comes is told to the context.
+            drop(reader.poll(Duration::from_millis(100)));
+        }
+        reader.context().last_error()
+    }
+
     /// The name of a topic, group or transaction as the brokers know it.
     pub(super) fn named(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
@@ -126,7 +149,7 @@ impl KafkaSettings {
     fn reader_as(&self, group: &str, isolation: &str) -> Result<Reader, LogError> {
         self.consumer_config(&self.named(group), isolation)
             .set("fetch.wait.max.ms", "20")
-            .create_with_context(Quiet)
+            .create_with_context(Quiet::default())
             .map_err(|e| failed("connecting", &e))
     }
 

@@ -20,7 +20,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 
 use super::copy::Part;
-use super::error::failed;
+use super::error::{failed, is_transient};
 use super::owned::{End, Owned, Phase};
 use super::producer::Producer;
 use super::rebalance::{Change, Rebalances};
@@ -135,6 +135,9 @@ impl Member {
                     }
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    return Err(failed(&format!("reading {} as {}", self.topic, self.name), &error));
+                }
+                Some(Err(error)) if !is_transient(&error) => {
                     return Err(failed(&format!("reading {} as {}", self.topic, self.name), &error));
                 }
                 Some(Err(error)) => tracing::debug!(%error, group = self.group, "kafka"),

@@ -90,12 +90,15 @@ impl KafkaLog {
     /// Connects, takes a place in the cache folder and reads the ledgers.
     pub fn open(settings: KafkaSettings) -> Result<Self, LogError> {
         let settings = Arc::new(settings);
-        let admin: AdminClient<Quiet> =
-            settings.client().create_with_context(Quiet).map_err(|e| error::failed("connecting", &e))?;
-        let cluster = admin.inner().fetch_cluster_id(REQUEST).ok_or_else(|| LogError::Away {
-            what: format!("connecting to {}", settings.brokers),
-            reason: "they do not answer; see that the addresses are right and the brokers run".to_owned(),
-        })?;
+        let admin: AdminClient<Quiet> = settings
+            .client()
+            .create_with_context(Quiet::default())
+            .map_err(|e| error::failed("connecting", &e))?;
+        let Some(cluster) = admin.inner().fetch_cluster_id(REQUEST) else {
+            let silent = "they do not answer; see that the addresses are right and the brokers run";
+            let reason = settings.diagnose().unwrap_or_else(|| silent.to_owned());
+            return Err(LogError::Away { what: format!("connecting to {}", settings.brokers), reason });
+        };
         let slot = Slot::take(&settings, &cluster)?;
         let id = settings.named(&format!("{}.append", slot.identity));
         let inner = Arc::new(Inner {

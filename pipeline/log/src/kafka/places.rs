@@ -33,8 +33,7 @@ pub(super) fn at_time(reader: &Reader, of: Of<'_>, time: i64) -> Result<Vec<Opti
 }
 
 fn ask(reader: &Reader, of: Of<'_>, which: Offset) -> Result<Vec<u64>, LogError> {
-    let found = reader.offsets_for_times(list(of, which)?, REQUEST).map_err(|e| failed(&what(of), &e))?;
-    let found = each(&found, of)?;
+    let found = look_up(reader, of, which)?;
     found.into_iter().map(|offset| offset.ok_or_else(|| away(of, "the broker gave no offset"))).collect()
 }
 

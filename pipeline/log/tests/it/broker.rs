@@ -26,6 +26,8 @@ pub(crate) struct Cluster {
     nodes: Vec<Node>,
     /// Ends with us, and then removes the folder.
     _cleaner: Child,
+    /// Certificates, of a secured broker.
+    secured: Option<tempfile::TempDir>,
 }
 
 struct Node {
@@ -43,6 +45,23 @@ struct Running {
 impl Cluster {
     /// Starts brokers and waits until they answer. None, with a line that says why, where that cannot be.
     pub(crate) fn start(brokers: usize) -> Option<Self> {
+        Self::launch(brokers, None)
+    }
+
+    /// Starts a broker that lets in who proves who he is, over TLS, by a certificate of a CA of its own
+    /// ([`Cluster::authority`]): `user` with the password `secret`, by PLAIN or SCRAM-SHA-512, or any bearer.
+    pub(crate) fn start_secured() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        certify(dir.path());
+        Self::launch(1, Some(dir))
+    }
+
+    /// The certificate to trust, of a secured broker.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.secured.as_ref().unwrap().path().join("ca.pem")
+    }
+
+    fn launch(brokers: usize, secured: Option<tempfile::TempDir>) -> Option<Self> {
         let libs = libs()?;
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name =
@@ -57,9 +76,11 @@ impl Cluster {
             .unwrap();
         let ports: Vec<_> = (0..brokers).map(|_| (free_port(), free_port())).collect();
         let voters: Vec<_> = (1..).zip(&ports).map(|(id, (_, c))| format!("{id}@127.0.0.1:{c}")).collect();
-        let nodes =
-            (1..).zip(&ports).map(|(id, ports)| Node::format(&dir, &libs, id, *ports, &voters.join(",")));
-        let mut cluster = Self { nodes: nodes.collect(), _cleaner: cleaner };
+        let certificates = secured.as_ref().map(tempfile::TempDir::path);
+        let nodes = (1..)
+            .zip(&ports)
+            .map(|(id, ports)| Node::format(&dir, &libs, id, *ports, &voters.join(","), certificates));
+        let mut cluster = Self { nodes: nodes.collect(), _cleaner: cleaner, secured };
         (0..brokers).for_each(|n| cluster.spawn(n));
         (0..brokers).for_each(|n| cluster.wait(n));
         Some(cluster)
@@ -145,14 +166,49 @@ impl Drop for Cluster {
 
 impl Node {
     /// Makes a broker's data folder.
-    fn format(dir: &Path, libs: &Path, id: u32, (port, controller): (u16, u16), voters: &str) -> Self {
+    fn format(
+        dir: &Path,
+        libs: &Path,
+        id: u32,
+        (port, controller): (u16, u16),
+        voters: &str,
+        secured: Option<&Path>,
+    ) -> Self {
         let (config, log) = (dir.join(format!("{id}.properties")), dir.join(format!("{id}.log")));
+        let listener = match secured {
+            None => format!("PLAINTEXT://127.0.0.1:{port}"),
+            Some(_) => format!("SASL_SSL://127.0.0.1:{port},PLAINTEXT://127.0.0.1:{}", free_port()),
+        };
         let mut text = format!(
             "process.roles=broker,controller\nnode.id={id}\ncontroller.quorum.voters={voters}\n\
-             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+             listeners={listener},CONTROLLER://127.0.0.1:{controller}\ninter.broker.listener.name=PLAINTEXT\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL\n\
              controller.listener.names=CONTROLLER\nlog.dirs={}\n",
             dir.join(id.to_string()).display()
         );
+        if let Some(certificates) = secured {
+            let module = "org.apache.kafka.common.security";
+            let bearer = format!("{module}.oauthbearer.OAuthBearerLoginModule required");
+            for (key, value) in [
+                ("ssl.keystore.type", "PEM".to_owned()),
+                ("ssl.keystore.location", certificates.join("broker.pem").display().to_string()),
+                ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-512,OAUTHBEARER".to_owned()),
+                (
+                    "listener.name.sasl_ssl.plain.sasl.jaas.config",
+                    format!("{module}.plain.PlainLoginModule required user_user=\"secret\";"),
+                ),
+                (
+                    "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config",
+                    format!("{module}.scram.ScramLoginModule required;"),
+                ),
+                (
+                    "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config",
+                    format!("{bearer} unsecuredLoginStringClaim_sub=\"broker\";"),
+                ),
+            ] {
+                writeln!(text, "{key}={value}").unwrap();
+            }
+        }
         let copies = voters.split(',').count().min(3);
         let majority = copies / 2 + 1;
         for (key, value) in [
@@ -178,13 +234,31 @@ impl Node {
         let formatted = Command::new("java")
             .args(["-Xmx128m", "-cp"])
             .arg(libs.join("*"))
-            .args(["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAQACAAAAAAAAAAA", "-c"])
+            .args(["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAQACAAAAAAAAAAA"])
+            .args(["--add-scram", "SCRAM-SHA-512=[name=user,password=secret]", "-c"])
             .arg(&config)
             .output()
             .unwrap();
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
         Self { port, config, log, running: None }
     }
+}
+
+/// A CA, and a key and a certificate of it for loopback.
+fn certify(dir: &Path) {
+    let openssl = |args: &str| {
+        let done = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().unwrap();
+        assert!(done.status.success(), "{args}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.pem");
+    openssl("req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out broker.csr");
+    std::fs::write(dir.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost").unwrap();
+    openssl(
+        "x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem",
+    );
+    let both =
+        ["key.pem", "cert.pem", "ca.pem"].map(|f| std::fs::read_to_string(dir.join(f)).unwrap()).concat();
+    std::fs::write(dir.join("broker.pem"), both).unwrap();
 }
 
 /// The jars, where they and Java are.

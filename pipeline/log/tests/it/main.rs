@@ -6,6 +6,7 @@ mod contract;
 mod copies;
 mod crashes;
 mod outages;
+mod secured;
 mod topics;
 mod workers;
 mod zombies;
