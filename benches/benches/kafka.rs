@@ -1,7 +1,7 @@
 //! Kafka mode beside the embedded one: reports a second by workers and partitions, CPU time a report, and how long a
 //! report takes from its arrival to a row that SQL sees.
 //!
-//! `cargo bench -p dmarcflow-benches --bench kafka [-- REPORTS]`. The program is the one in the same target folder, or
+//! `cargo bench -p dmarcflow-benches --bench kafka [-- REPORTS] [latency]`. The program is the one in the same target folder, or
 //! `DMARCFLOW_BIN`; Apache Kafka's jars are where the tests look for them. Brokers, workers and bench share the machine.
 #![allow(clippy::unwrap_used)]
 
@@ -28,27 +28,33 @@ fn main() {
     let world = world(reports, 1);
     let Some(cluster) = Cluster::start(1) else { return };
 
+    if !std::env::args().any(|a| a == "latency") {
+        throughput(&program, &cluster, world.path(), reports);
+    }
+    latency(&program, &cluster, world.path(), reports);
+}
+
+fn throughput(program: &Path, cluster: &Cluster, world: &Path, reports: u64) {
     println!(
         "\nthroughput: a backlog of {reports} reports, from the start of the workers until every row is in the tables"
     );
-    let embedded = Place::new(&program, "");
-    let base = embedded.drain(world.path(), 1);
+    let embedded = Place::new(program, "");
+    let base = embedded.drain(world, 1);
     print_drain("embedded", 1, 4, reports, &base, &base);
     for (workers, partitions) in [(1, 4), (1, 12), (2, 12), (4, 12)] {
-        let place = Place::new(&program, &kafka(&cluster, &format!("t{workers}-{partitions}"), partitions));
-        let cost = place.drain(world.path(), workers);
+        let place = Place::new(program, &kafka(cluster, &format!("t{workers}-{partitions}"), partitions));
+        let cost = place.drain(world, workers);
         print_drain("kafka", workers, partitions, reports, &cost, &base);
     }
+}
 
+fn latency(program: &Path, cluster: &Cluster, world: &Path, reports: u64) {
     println!("\nlatency: from a file in a watched folder to its row");
-    for (name, config) in [("embedded", String::new()), ("kafka", kafka(&cluster, "latency", 12))] {
-        let place = Place::new(&program, &config);
-        print_latency(&format!("{name}, a trickle"), place.trickle(world.path(), None));
-        let place = Place::new(&program, &config.replace("latency", "loaded"));
-        print_latency(
-            &format!("{name}, beside a backlog of {reports}"),
-            place.trickle(world.path(), Some(world.path())),
-        );
+    for (name, config) in [("embedded", String::new()), ("kafka", kafka(cluster, "latency", 12))] {
+        let place = Place::new(program, &config);
+        print_latency(&format!("{name}, a trickle"), place.trickle(None));
+        let place = Place::new(program, &config.replace("latency", "loaded"));
+        print_latency(&format!("{name}, beside a backlog of {reports}"), place.trickle(Some(world)));
     }
 }
 
@@ -116,10 +122,10 @@ impl Place {
     }
 
     /// Puts reports into a watched folder one by one, beside a backlog where there is one. How long each took.
-    fn trickle(&self, world: &Path, backlog: Option<&Path>) -> Vec<Duration> {
+    fn trickle(&self, backlog: Option<&Path>) -> Vec<Duration> {
         let inbox = self.dir.path().join("inbox");
         std::fs::create_dir(&inbox).unwrap();
-        let running = self.command(&["run", "--watch"]).arg(&inbox).spawn().unwrap();
+        let running = self.command(&["run", "--watch", inbox.to_str().unwrap()]).spawn().unwrap();
         let log = self.dir.path().join("data/lake/reports/_delta_log");
         until(|| log.is_dir());
         // What a first look and a first commit cost is not what the next ones do.
@@ -135,13 +141,10 @@ impl Place {
             Command::new("true").spawn().unwrap()
         });
         let mut took = Vec::new();
-        for (n, file) in files(world).unwrap().iter().take(TRICKLE).enumerate() {
-            let id = format!("trickle-{n}-{}", std::process::id());
-            let text = std::fs::read_to_string(file).unwrap();
-            let at = text.find("<org_name>").unwrap() + "<org_name>".len();
-            let end = at + text[at..].find('<').unwrap();
+        for n in 0..TRICKLE {
+            let id = format!("~~trickle-{n}-{}", std::process::id());
             let part = inbox.join(format!(".{id}"));
-            std::fs::write(&part, format!("{}~~{id}{}", &text[..at], &text[end..])).unwrap();
+            std::fs::write(&part, report(&id)).unwrap();
             let arrived = Instant::now();
             std::fs::rename(&part, inbox.join(format!("{id}.xml"))).unwrap();
             until(|| is_in(&log, &id));
@@ -151,6 +154,19 @@ impl Place {
         busy.into_iter().for_each(end);
         took
     }
+}
+
+/// A report of one record by this reporter.
+fn report(reporter: &str) -> String {
+    format!(
+        "<feedback><report_metadata><org_name>{reporter}</org_name><email>dmarc@reporter.example</email>\
+         <report_id>{reporter}</report_id><date_range><begin>1782777600</begin><end>1782863999</end></date_range>\
+         </report_metadata><policy_published><domain>shop.example</domain><p>none</p></policy_published>\
+         <record><row><source_ip>192.0.2.1</source_ip><count>1</count><policy_evaluated>\
+         <disposition>none</disposition><dkim>pass</dkim><spf>fail</spf></policy_evaluated></row>\
+         <identifiers><header_from>shop.example</header_from></identifiers>\
+         <auth_results><dkim><domain>shop.example</domain><result>pass</result></dkim></auth_results></record></feedback>"
+    )
 }
 
 /// Whether the table's log names a file with this reporter: its name is the last of all, which the log tells of every

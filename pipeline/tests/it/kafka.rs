@@ -14,17 +14,22 @@ use dmarcflow_schemas::{Record, TopicPartition, ipc};
 use dmarcflow_stages::topics::{ENRICHED, PARSED, RAW};
 
 use crate::broker::Cluster;
-use crate::support::{Deployment, assert_same, long, random, shared_corpus, text, world};
+use crate::s3_server::{MISSING, Server};
+use crate::support::{Deployment, assert_same, long, random, shared_corpus, skip, text, world};
 
 const PARTITIONS: u32 = 12;
 
 /// A deployment over these brokers, with names of its own there.
 fn over(cluster: &Cluster, name: &str) -> Deployment {
-    Deployment::configured(&format!(
+    Deployment::configured(&config(cluster, name))
+}
+
+fn config(cluster: &Cluster, name: &str) -> String {
+    format!(
         "log = 'kafka'\npartitions = {PARTITIONS}\n[kafka]\nbrokers = '{}'\nprefix = '{name}.'\nreplication = 1\n\
          transaction_timeout = '5s'\nsession_timeout = '6s'\n",
         cluster.brokers()
-    ))
+    )
 }
 
 fn worker(d: &Deployment, args: &[&str]) -> Child {
@@ -146,6 +151,29 @@ fn the_corpus_is_the_same_with_any_number_of_workers() {
         workers.into_iter().for_each(end);
         compare(&d, &embedded, &format!("{n} workers"));
     }
+}
+
+#[test]
+fn many_writers_on_an_object_store_make_the_same_tables() {
+    let Some(server) = Server::start() else { return skip(MISSING) };
+    let Some(cluster) = Cluster::start(1) else { return };
+    let world = world(300, 35);
+    let embedded = Deployment::new();
+    embedded.ingest(&[world.path()]);
+    let d = Deployment::configured(&format!("{}{}", config(&cluster, "s3"), crate::s3::lake(&server)));
+    let mut workers: Vec<_> = (0..2).map(|_| worker(&d, &[])).collect();
+    let mut intake = d.command(&["ingest", "--quiet", world.path().to_str().unwrap()]);
+    let mut intake = intake.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // Writers die in the middle of commits.
+    for i in 0..4 {
+        wait(Duration::from_millis(1_000 + random(49, i, 2_000)));
+        end(std::mem::replace(&mut workers[i as usize % 2], worker(&d, &[])));
+    }
+    assert!(intake.wait().unwrap().success());
+    workers.into_iter().for_each(end);
+    d.ingest(&[world.path()]);
+    compare(&d, &embedded, "on an object store");
+    assert!(!d.data().join("lake").exists(), "nothing of the tables is on disk");
 }
 
 #[test]

@@ -6,18 +6,23 @@ use std::time::Duration;
 use crate::s3_server::{BUCKET, MISSING, SECRET, Server, USER};
 use crate::support::{Deployment, assert_same, random, skip, world};
 
+/// The configuration of a lake on that server.
+pub(crate) fn lake(server: &Server) -> String {
+    format!(
+        "[lake]\nurl = 's3://{BUCKET}/mail/lake'\n[lake.storage]\naws_access_key_id = '{USER}'\n\
+         aws_secret_access_key = '{SECRET}'\naws_region = 'us-east-1'\naws_endpoint = 'http://{}'\n\
+         aws_allow_http = 'true'\n",
+        server.address
+    )
+}
+
 #[test]
 fn tables_on_an_s3_server_are_those_on_disk() {
     let Some(server) = Server::start() else { return skip(MISSING) };
     let world = world(200, 19);
     let on_disk = Deployment::new();
     on_disk.ingest(&[world.path()]);
-    let on_s3 = Deployment::configured(&format!(
-        "[lake]\nurl = 's3://{BUCKET}/mail/lake'\n[lake.storage]\naws_access_key_id = '{USER}'\n\
-         aws_secret_access_key = '{SECRET}'\naws_region = 'us-east-1'\naws_endpoint = 'http://{}'\n\
-         aws_allow_http = 'true'\n",
-        server.address
-    ));
+    let on_s3 = Deployment::configured(&lake(&server));
     for i in 0..3 {
         let mut child = on_s3
             .command(&["ingest", "--quiet", world.path().to_str().unwrap()])

@@ -10,5 +10,6 @@ mod evolve;
 mod merge;
 mod once;
 mod python;
+mod replace;
 mod s3;
 mod s3_server;
