@@ -25,6 +25,8 @@ use crate::topology::Topology;
 const FLOWS: &str = "flows";
 /// What the flow without a name, which is there from the start, is called by people.
 pub const FIRST: &str = "first";
+/// The slowest rate of a replay, in reports a second.
+const SLOWEST: f64 = 0.1;
 /// Dead letters copied at a time.
 const LETTERS: PollLimits = PollLimits { records: 500, bytes: 4 << 20 };
 
@@ -65,13 +67,22 @@ impl Flows<'_> {
         Ok(self.get(&format!("forgotten/{replay}"))?.parse().unwrap_or(0))
     }
 
+    /// Whether there ever was a replay of that name. What its topics still hold would be taken for a new one's.
+    fn is_used(&self, name: &str) -> Result<bool, LogError> {
+        Ok(!self.get(&format!("used/{name}"))?.is_empty())
+    }
+
     fn add(&self, replay: &str, forgotten: u64) -> Result<(), LogError> {
         let mut replays = self.replays()?;
         if replays.iter().any(|known| known == replay) {
             return Ok(());
         }
         replays.push(replay.to_owned());
-        self.put(&[("replays", replays.join(" ")), (&format!("forgotten/{replay}"), forgotten.to_string())])
+        self.put(&[
+            ("replays", replays.join(" ")),
+            (&format!("forgotten/{replay}"), forgotten.to_string()),
+            (&format!("used/{replay}"), "1".to_owned()),
+        ])
     }
 
     fn without(&self, replay: &str) -> Result<String, LogError> {
@@ -95,8 +106,13 @@ impl Replay {
     pub async fn open(app: &App, log: &Arc<dyn Log>, name: &str, rate: Option<f64>) -> Result<Self> {
         check(name)?;
         let flows = Flows(&**log);
-        if flows.live()? == name {
-            bail!("`{name}` was promoted and is what the tables are made by; give the replay another name");
+        if !flows.replays()?.iter().any(|known| known == name) && flows.is_used(name)? {
+            bail!(
+                "there was a replay `{name}` before, which was promoted or dropped; give this one another name"
+            );
+        }
+        if rate.is_some_and(|rate| !(SLOWEST..=f64::MAX).contains(&rate)) {
+            bail!("a replay cannot read at that rate: give {SLOWEST} reports a second or more");
         }
         let topology = app.topology()?;
         let flow: Arc<dyn Log> = Arc::new(Generation::new(Arc::clone(log), name, &[RAW], rate));
@@ -181,14 +197,26 @@ impl Replay {
         }
         Ok(())
     }
+}
 
-    /// Forgets it: its groups, its tables.
-    pub async fn drop(self, app: &App) -> Result<()> {
-        forget(&*self.flow, &app.topology()?)?;
-        Flows(&*self.log).put(&[("replays", Flows(&*self.log).without(&self.name)?)])?;
-        drop(self.lake);
-        app.remove_lake(&app.replay_url(&self.name)).await
+/// Forgets a flow that is not the live one: its groups, and the tables that it has of its own.
+pub async fn drop_flow(app: &App, log: &Arc<dyn Log>, name: &str) -> Result<()> {
+    let flows = Flows(&**log);
+    let own = if name == FIRST { "" } else { name };
+    if flows.live()? == own {
+        bail!("`{name}` is the live flow");
     }
+    if flows.promoting()?.as_deref() == Some(own) {
+        bail!("the promotion of `{name}` has begun; finish it: `dmarcflow replay promote {name}`");
+    }
+    if name != FIRST && !flows.is_used(name)? {
+        bail!(
+            "there is no replay `{name}`, and never was; `dmarcflow replay list` shows those that there are"
+        );
+    }
+    forget(&*app.flow_of(log, own)?, &app.topology()?)?;
+    flows.put(&[("replays", flows.without(own)?)])?;
+    if name == FIRST { Ok(()) } else { app.remove_lake(&app.replay_url(name)).await }
 }
 
 /// Forgets the groups of a flow, so that they hold back nothing. Its processes have ended.

@@ -14,7 +14,7 @@ use super::progress_lines::Lines;
 use super::summary::grouped;
 use super::{replay_diff, sql};
 use crate::app::App;
-use crate::replay::{FIRST, Flows, Replay, forget};
+use crate::replay::{FIRST, Flows, Replay, drop_flow, forget};
 use crate::runner::Progress;
 
 /// How long a promotion waits for processes of the flow that was replaced to end.
@@ -52,7 +52,7 @@ enum Action {
         #[arg(long)]
         partial: bool,
     },
-    /// Forget a replay and its tables; `first` forgets the groups of the flow that a promotion replaced
+    /// Forget a replay and its tables, or a flow that a promotion replaced; `first` is the one from the start
     Drop { name: String },
 }
 
@@ -67,16 +67,9 @@ pub(super) async fn main(app: &App, args: Args) -> Result<ExitCode> {
                 .await?;
         }
         Action::Promote { name, partial } => promote(app, &log, &name, partial).await?,
-        Action::Drop { name } if name == FIRST => {
-            if Flows(&*log).live()?.is_empty() {
-                bail!("the first flow is the live one");
-            }
-            forget(&*app.flow_of(&log, "")?, &app.topology()?)?;
-            println!("the groups of the first flow are forgotten");
-        }
         Action::Drop { name } => {
-            Replay::known(app, &log, &name).await?.drop(app).await?;
-            println!("the replay {name} is forgotten");
+            drop_flow(app, &log, &name).await?;
+            println!("{name} is forgotten");
         }
     }
     Ok(ExitCode::SUCCESS)

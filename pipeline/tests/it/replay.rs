@@ -106,4 +106,13 @@ fn a_replay_with_new_services_is_a_fresh_ingest_and_goes_on_when_promoted() {
     assert!(d.ok(&["replay", "diff", "once-more"]).starts_with("nothing would change"));
     d.ok(&["replay", "drop", "once-more"]);
     assert!(!d.ok(&["replay", "list"]).contains("once-more"));
+    for (args, said) in [
+        (&["replay", "run", "once-more"][..], "give this one another name"),
+        (&["replay", "run", "slow", "--rate", "0"], "reports a second or more"),
+        (&["replay", "drop", "again"], "is the live flow"),
+        (&["replay", "drop", "nothing"], "never was"),
+    ] {
+        let refused = text(&d.run(args).stderr);
+        assert!(refused.contains(said), "{args:?}: {refused}");
+    }
 }
